@@ -1,0 +1,116 @@
+package dnsname
+
+import (
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/weppos/publicsuffix-go/publicsuffix"
+)
+
+// Split is a name cut at its public suffix.
+type Split struct {
+	// Registered is the registered domain: the public suffix and one label
+	// more. It is nil where the name is itself a public suffix or the root.
+	// It shares memory with the name that was split.
+	Registered Name
+	// Suffix is the public suffix; where no rule knows the name's top label,
+	// that label (the list's default rule "*").
+	Suffix Name
+	// Private: the rule stands in the list's private section (github.io,
+	// duckdns.org), so the label left of it belongs to somebody's customer.
+	Private bool
+	// Known: a rule of the list matched, not only the default.
+	Known bool
+}
+
+// Suffixes is a public suffix list, ICANN and private sections, keyed by wire
+// names so that a query is split without making text of it. It is immutable
+// and safe for use by many goroutines.
+type Suffixes struct {
+	rules map[string]suffixRule // by the canonical wire form of the rule's fixed labels
+}
+
+type suffixRule struct {
+	exact, wildcard, exception bool
+	private                    bool
+}
+
+// DefaultSuffixes is the list that the module was built with.
+var DefaultSuffixes = sync.OnceValue(func() *Suffixes {
+	rules := publicsuffix.DefaultRules()
+	list, err := compileSuffixes(rules[:])
+	if err != nil {
+		panic(fmt.Sprintf("dnsname: built-in public suffix list: %v", err))
+	}
+	return list
+})
+
+// LoadSuffixes reads a newer list in the format of publicsuffix.org.
+func LoadSuffixes(r io.Reader) (*Suffixes, error) {
+	rules, err := publicsuffix.NewList().Load(r, &publicsuffix.ParserOption{PrivateDomains: true, ASCIIEncoded: false})
+	if err != nil {
+		return nil, fmt.Errorf("public suffix list: %w", err)
+	}
+	if len(rules) == 0 {
+		return nil, fmt.Errorf("public suffix list: no rules")
+	}
+	return compileSuffixes(rules)
+}
+
+func compileSuffixes(rules []publicsuffix.Rule) (*Suffixes, error) {
+	s := &Suffixes{rules: make(map[string]suffixRule, len(rules))}
+	for _, r := range rules {
+		if r.Value == "" {
+			continue // the rule "*", which is what Split does by default
+		}
+		name, err := Parse(r.Value)
+		if err != nil {
+			return nil, fmt.Errorf("rule %q: %w", r.Value, err)
+		}
+		rule := s.rules[string(name)]
+		rule.private = r.Private
+		switch r.Type {
+		case publicsuffix.WildcardType:
+			rule.wildcard = true
+		case publicsuffix.ExceptionType:
+			rule.exception = true
+		default:
+			rule.exact = true
+		}
+		s.rules[string(name)] = rule
+	}
+	return s, nil
+}
+
+// Split cuts n at its public suffix: the longest rule wins, an exception over
+// all. It does not allocate.
+func (s *Suffixes) Split(n Name) Split {
+	if len(n) <= 1 {
+		return Split{}
+	}
+	// The two names above at, the longer first, as the walk goes right.
+	var above, above2 Name
+	for at := n; len(at) > 1; at = at.Parent() {
+		rule, ok := s.rules[string(at)]
+		switch {
+		case !ok:
+		case rule.exception:
+			// The exception's own first label is not part of the suffix.
+			return Split{Registered: at, Suffix: at.Parent(), Private: rule.private, Known: true}
+		case rule.wildcard && above != nil:
+			return Split{Registered: above2, Suffix: above, Private: rule.private, Known: true}
+		case rule.exact:
+			return Split{Registered: above, Suffix: at, Private: rule.private, Known: true}
+		}
+		above2, above = above, at
+	}
+	return Split{Registered: above2, Suffix: above}
+}
+
+// IsSuffix says whether n is at or above a public suffix: the root, a known
+// suffix such as co.uk, or any single label. Nothing may ever block such a
+// name as a whole.
+func (s *Suffixes) IsSuffix(n Name) bool {
+	return s.Split(n).Registered == nil
+}
