@@ -1,0 +1,114 @@
+package dnswire
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/weirdns/weir/internal/dnsname"
+)
+
+// OPT is what a message that we send says about itself and, in an answer,
+// about why it is as it is.
+type OPT struct {
+	UDPSize uint16
+	Rcode   uint16 // the whole response code; the upper eight bits go here
+	DO      bool
+	EDE     *EDE
+}
+
+// EDE is an Extended DNS Error (RFC 8914). Text carries no client data.
+type EDE struct {
+	Code uint16
+	Text []byte
+}
+
+// MaxEDEText bounds EXTRA-TEXT: it shares a datagram with the answer.
+const MaxEDEText = 200
+
+// AppendOPT appends an OPT record. The caller counts it in ARCOUNT.
+func AppendOPT(dst []byte, o OPT) []byte {
+	dst = append(dst, 0) // owner: the root
+	dst = binary.BigEndian.AppendUint16(dst, TypeOPT)
+	dst = binary.BigEndian.AppendUint16(dst, o.UDPSize)
+	ttl := uint32(o.Rcode>>4) << 24
+	if o.DO {
+		ttl |= 1 << 15
+	}
+	dst = binary.BigEndian.AppendUint32(dst, ttl)
+	if o.EDE == nil {
+		return append(dst, 0, 0)
+	}
+	text := o.EDE.Text[:min(len(o.EDE.Text), MaxEDEText)]
+	dst = binary.BigEndian.AppendUint16(dst, uint16(4+2+len(text)))
+	dst = binary.BigEndian.AppendUint16(dst, OptionEDE)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(2+len(text)))
+	dst = binary.BigEndian.AppendUint16(dst, o.EDE.Code)
+	return append(dst, text...)
+}
+
+// OPTLen is how many octets AppendOPT will append.
+func OPTLen(o OPT) int {
+	n := 11
+	if o.EDE != nil {
+		n += 6 + min(len(o.EDE.Text), MaxEDEText)
+	}
+	return n
+}
+
+// AppendQuestion appends a question for name, which is uncompressed and in any
+// case.
+func AppendQuestion(dst, name []byte, qtype, qclass uint16) []byte {
+	dst = append(dst, name...)
+	dst = binary.BigEndian.AppendUint16(dst, qtype)
+	return binary.BigEndian.AppendUint16(dst, qclass)
+}
+
+// questionPointer is the compressed form of the name of the one question.
+const questionPointer = 0xc000 | HeaderLen
+
+// AppendAddress appends an A or AAAA record, by the family of addr, whose
+// owner is the question's name.
+func AppendAddress(dst []byte, addr netip.Addr, class uint16, ttl uint32) []byte {
+	rtype, data := TypeA, addr.AsSlice()
+	if addr.Is6() {
+		rtype = TypeAAAA
+	}
+	dst = binary.BigEndian.AppendUint16(dst, questionPointer)
+	dst = binary.BigEndian.AppendUint16(dst, rtype)
+	dst = binary.BigEndian.AppendUint16(dst, class)
+	dst = binary.BigEndian.AppendUint32(dst, ttl)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(data)))
+	return append(dst, data...)
+}
+
+// AppendSOA appends a start of authority for a negative answer that we make
+// ourselves (RFC 2308): owner zone, an uncompressed name; ttl is also its
+// MINIMUM, so stubs cache the answer just as long.
+func AppendSOA(dst []byte, zone dnsname.Name, ttl uint32) []byte {
+	dst = append(dst, zone...)
+	dst = binary.BigEndian.AppendUint16(dst, TypeSOA)
+	dst = binary.BigEndian.AppendUint16(dst, ClassIN)
+	dst = binary.BigEndian.AppendUint32(dst, ttl)
+	at := len(dst)
+	dst = append(dst, 0, 0)
+	dst = append(dst, "\x04weir\x07invalid\x00"...)         // MNAME
+	dst = append(dst, "\x06nobody\x07invalid\x00"...)       // RNAME
+	for _, v := range [5]uint32{1, 3600, 600, 86400, ttl} { // serial, refresh, retry, expire, minimum
+		dst = binary.BigEndian.AppendUint32(dst, v)
+	}
+	binary.BigEndian.PutUint16(dst[at:], uint16(len(dst)-at-2))
+	return dst
+}
+
+// SetID writes a message's ID.
+func SetID(msg []byte, id uint16) { binary.BigEndian.PutUint16(msg, id) }
+
+// SetFlags writes a message's second word.
+func SetFlags(msg []byte, flags uint16) { binary.BigEndian.PutUint16(msg[2:], flags) }
+
+// SetCounts writes the counts of the three record sections.
+func SetCounts(msg []byte, an, ns, ar uint16) {
+	binary.BigEndian.PutUint16(msg[6:], an)
+	binary.BigEndian.PutUint16(msg[8:], ns)
+	binary.BigEndian.PutUint16(msg[10:], ar)
+}
