@@ -208,3 +208,31 @@ func TestWhatWeWriteOthersRead(t *testing.T) {
 		t.Errorf("MinimumTTL = %d, %v; want 30", ttl, ok)
 	}
 }
+
+func TestWalkMessageGoesPastAnyNumberOfQuestions(t *testing.T) {
+	for questions := range 4 {
+		msg := dnswire.AppendHeader(nil, dnswire.Header{Flags: dnswire.FlagQR, QD: uint16(questions), AN: 1})
+		for range questions {
+			msg = dnswire.AppendQuestion(msg, []byte("\x01a\x00"), dnswire.TypeA, dnswire.ClassIN)
+		}
+		msg = append(msg, "\x01a\x00\x00\x01\x00\x01\x00\x00\x00\x3c\x00\x04\xc0\x00\x02\x01"...)
+		h, walk, err := dnswire.WalkMessage(msg)
+		if err != nil || int(h.QD) != questions {
+			t.Fatalf("%d questions: header %+v, %v", questions, h, err)
+		}
+		if r := (dnswire.Record{}); !walk.Next(&r) || r.Address(msg).String() != "192.0.2.1" {
+			t.Errorf("%d questions: address %v, %v; want 192.0.2.1", questions, r.Address(msg), walk.Err())
+		}
+	}
+	for name, want := range map[string]error{
+		"header_one_octet_short": dnswire.ErrShort,
+		"question_count_65535":   dnswire.ErrName,
+		"question_without_class": dnswire.ErrCut,
+		"qname_without_root":     dnswire.ErrName,
+	} {
+		_, walk, err := dnswire.WalkMessage(readHex(t, name))
+		if r := (dnswire.Record{}); !errors.Is(err, want) || walk.Next(&r) {
+			t.Errorf("%s: %v, want %v and no records", name, err, want)
+		}
+	}
+}

@@ -49,6 +49,27 @@ func Walk(msg []byte, h Header, off int) Records {
 	return Records{msg: msg, off: off, left: [3]uint16{h.AN, h.NS, h.AR}}
 }
 
+// WalkMessage reads the header of any message and walks the records behind its
+// questions, of which there may be any number. It is the tolerant way in, for
+// messages that others exchanged: an error means that there is no header, or
+// no way past the questions, and then the header alone may still be of use.
+func WalkMessage(msg []byte) (Header, Records, error) {
+	h, err := ReadHeader(msg)
+	if err != nil {
+		return Header{}, Records{}, err
+	}
+	off := HeaderLen
+	for range h.QD {
+		if off, err = skipName(msg, off); err != nil {
+			return h, Records{}, err
+		}
+		if off += 4; off > len(msg) {
+			return h, Records{}, ErrCut
+		}
+	}
+	return h, Walk(msg, h, off), nil
+}
+
 // Next reads the next record. It returns false at the end of the message's
 // records and at the first record that is malformed: ask Err which.
 func (w *Records) Next(r *Record) bool {
