@@ -38,17 +38,20 @@ type Query struct {
 // Origin says whose judgement a verdict is.
 type Origin uint8
 
-// Origins. None means "not judged", which is counted and shown and is never the
+// Origins. OriginNone means "not judged", which is counted and shown and is never the
 // same as a low score.
 const (
-	None Origin = iota
-	AllowList
-	BlockList
-	Model
-	Rebinding // an answer that points a public name into private address space
+	OriginNone Origin = iota
+	OriginAllowList
+	OriginBlockList
+	OriginModel
+	OriginRebinding // an answer that points a public name into private address space
 )
 
-var originNames = [...]string{None: "none", AllowList: "allowlist", BlockList: "blocklist", Model: "model", Rebinding: "rebinding"}
+var originNames = [...]string{
+	OriginNone: "none", OriginAllowList: "allowlist", OriginBlockList: "blocklist",
+	OriginModel: "model", OriginRebinding: "rebinding",
+}
 
 func (o Origin) String() string { return originNames[o] }
 

@@ -178,10 +178,9 @@ func TestEqualFoldKnowsOnlyLetters(t *testing.T) {
 }
 
 func TestWhatWeWriteOthersRead(t *testing.T) {
-	zone := dnsname.MustParse("example.com")
 	msg := dnswire.AppendHeader(nil, dnswire.Header{ID: 7, Flags: dnswire.FlagQR | dnswire.FlagRA | 3, QD: 1, NS: 1, AR: 1})
 	msg = dnswire.AppendQuestion(msg, []byte("\x07Example\x03com\x00"), dnswire.TypeAAAA, dnswire.ClassIN)
-	msg = dnswire.AppendSOA(msg, zone, 30)
+	msg = dnswire.AppendSOA(msg, 30)
 	before := len(msg)
 	opt := dnswire.OPT{UDPSize: 1232, Rcode: 3, DO: true, EDE: &dnswire.EDE{Code: dnswire.EDEBlocked, Text: []byte("list=x")}}
 	msg = dnswire.AppendOPT(msg, opt)
@@ -194,7 +193,7 @@ func TestWhatWeWriteOthersRead(t *testing.T) {
 	}
 	soa, _ := m.Ns[0].(*dns.SOA)
 	ede, _ := m.IsEdns0().Option[0].(*dns.EDNS0_EDE)
-	if m.Rcode != dns.RcodeNameError || m.Question[0].Name != "Example.com." || soa == nil || soa.Minttl != 30 || soa.Hdr.Ttl != 30 ||
+	if m.Rcode != dns.RcodeNameError || m.Question[0].Name != "Example.com." || soa == nil || soa.Hdr.Name != "Example.com." || soa.Minttl != 30 || soa.Hdr.Ttl != 30 ||
 		!m.IsEdns0().Do() || ede == nil || ede.InfoCode != 15 || ede.ExtraText != "list=x" {
 		t.Errorf("read back:\n%v", &m)
 	}

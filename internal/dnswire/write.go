@@ -3,8 +3,6 @@ package dnswire
 import (
 	"encoding/binary"
 	"net/netip"
-
-	"github.com/weirdns/weir/internal/dnsname"
 )
 
 // OPT is what a message that we send says about itself and, in an answer,
@@ -82,10 +80,10 @@ func AppendAddress(dst []byte, addr netip.Addr, class uint16, ttl uint32) []byte
 }
 
 // AppendSOA appends a start of authority for a negative answer that we make
-// ourselves (RFC 2308): owner zone, an uncompressed name; ttl is also its
-// MINIMUM, so stubs cache the answer just as long.
-func AppendSOA(dst []byte, zone dnsname.Name, ttl uint32) []byte {
-	dst = append(dst, zone...)
+// ourselves (RFC 2308). Its owner is the question's name: nothing beside it is
+// denied. ttl is also its MINIMUM, so stubs cache the answer just as long.
+func AppendSOA(dst []byte, ttl uint32) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, questionPointer)
 	dst = binary.BigEndian.AppendUint16(dst, TypeSOA)
 	dst = binary.BigEndian.AppendUint16(dst, ClassIN)
 	dst = binary.BigEndian.AppendUint32(dst, ttl)

@@ -1,0 +1,158 @@
+// Package archtest holds the structure that ARCHITECTURE.md draws against the
+// code: imports point down, each library lives in one package, and no new one
+// arrives unnoticed. It has no code of its own.
+package archtest
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden list of modules")
+
+const module = "github.com/weirdns/weir"
+
+// level is how high a package stands. It may import only what stands lower.
+var level = map[string]int{
+	"cmd/weir":          6,
+	"resolver":          5,
+	"capture":           5,
+	"web":               5,
+	"resolver/cache":    4,
+	"resolver/upstream": 4,
+	"pdns":              4,
+	"detect":            3,
+	"blocklist":         2,
+	"detect/feature":    2,
+	"detect/gbm":        2,
+	"internal/dnswire":  1,
+	"internal/dnsname":  0,
+	"internal/queue":    0,
+}
+
+// forbidden are imports that point down and are wrong all the same.
+var forbidden = map[string]map[string]string{
+	"resolver":          {"pdns": "the front ends know only detect.Sink"},
+	"capture":           {"pdns": "the front ends know only detect.Sink", "resolver/upstream": "a sniffer asks nobody"},
+	"web":               {"resolver/upstream": "the operator's face is shown things, it does not reach for them"},
+	"resolver/cache":    {"detect": "an answer cache judges nothing"},
+	"resolver/upstream": {"detect": "a client of upstreams judges nothing"},
+}
+
+// home is the one package that may import a library, outside tests.
+var home = map[string]string{
+	"github.com/gopacket/gopacket":                            "capture",
+	"github.com/dmitryikh/leaves":                             "detect/gbm",
+	"github.com/miekg/dns":                                    "internal/dnswire",
+	"github.com/weppos/publicsuffix-go":                       "internal/dnsname",
+	"github.com/alecthomas/kong":                              "cmd/weir",
+	"go.yaml.in/yaml/v3":                                      "cmd/weir",
+	"golang.org/x/net/idna":                                   "blocklist",
+	"github.com/prometheus/client_golang/prometheus/promhttp": "web",
+}
+
+type pkg struct {
+	ImportPath string
+	Imports    []string
+}
+
+func (p pkg) name() string { return strings.TrimPrefix(p.ImportPath, module+"/") }
+
+// packages lists the module's packages, without those for tests.
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports", module+"/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch p.name() {
+		case "internal/dnstest", "internal/archtest":
+			continue
+		}
+		list = append(list, p)
+	}
+	if len(list) < len(level) {
+		t.Fatalf("go list found %d packages, want at least %d", len(list), len(level))
+	}
+	return list
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range packages(t) {
+		own, ok := level[p.name()]
+		if !ok {
+			t.Errorf("%s has no level: give it its place here and in ARCHITECTURE.md", p.name())
+		}
+		for _, imp := range p.Imports {
+			other, ours := strings.CutPrefix(imp, module+"/")
+			if !ours {
+				continue
+			}
+			if other == "internal/dnstest" {
+				t.Errorf("%s imports internal/dnstest: it is for tests", p.name())
+			} else if level[other] >= own {
+				t.Errorf("%s (level %d) imports %s (level %d): imports point down", p.name(), own, other, level[other])
+			}
+			if why := forbidden[p.name()][other]; why != "" {
+				t.Errorf("%s imports %s: %s", p.name(), other, why)
+			}
+		}
+	}
+}
+
+func TestEachLibraryHasOneHome(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imp := range p.Imports {
+			for lib, at := range home {
+				if (imp == lib || strings.HasPrefix(imp, lib+"/")) && p.name() != at {
+					t.Errorf("%s imports %s, whose one place is %s", p.name(), imp, at)
+				}
+			}
+		}
+	}
+}
+
+func TestNoModuleArrivesUnnoticed(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", module+"/cmd/weir")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mods := strings.Fields(string(out))
+	slices.Sort(mods)
+	mods = slices.DeleteFunc(slices.Compact(mods), func(m string) bool { return m == module })
+	got := strings.Join(mods, "\n") + "\n"
+	const golden = "testdata/modules.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("modules in the binary:\n%s\nwant (%s):\n%s", got, golden, want)
+	}
+}
