@@ -1,0 +1,115 @@
+package blocklist
+
+import (
+	"net/netip"
+
+	"github.com/weirdns/weir/internal/dnsname"
+)
+
+// guard knows what no list may say, whatever feed it comes from.
+type guard struct {
+	suffixes *dnsname.Suffixes
+	// own has the hosts that weir cannot do without and every name above one.
+	own map[string]ownHost // by wire name
+}
+
+type ownHost struct{ host, above bool }
+
+// newGuard makes a guard that protects the given hosts.
+func newGuard(hosts []dnsname.Name) *guard {
+	g := &guard{suffixes: dnsname.DefaultSuffixes(), own: make(map[string]ownHost)}
+	for _, h := range hosts {
+		for at := h; len(at) > 1; at = at.Parent() {
+			o := g.own[string(at)]
+			if len(at) == len(h) {
+				o.host = true
+			} else {
+				o.above = true
+			}
+			g.own[string(at)] = o
+		}
+	}
+	return g
+}
+
+// check says why a rule for name must not be, if that is so.
+func (g *guard) check(name dnsname.Name, flags uint8) (Reason, bool) {
+	switch {
+	case name.IsRoot():
+		return PublicSuffix, false
+	case endsInNumber(name):
+		return IPAsName, false
+	case name.Labels() == 1 && !g.suffixes.Split(name).Known:
+		return SingleLabel, false
+	case g.suffixes.IsSuffix(name):
+		return PublicSuffix, false
+	}
+	if o, ok := g.own[string(name)]; ok {
+		if o.host && flags&flagExact != 0 || o.above && flags&flagBelow != 0 {
+			return OwnHost, false
+		}
+	}
+	return 0, true
+}
+
+// endsInNumber says whether the top label is all digits, or a hexadecimal
+// number: no domain ends so, but addresses and what is left of them do.
+func endsInNumber(name dnsname.Name) bool {
+	for len(name.Parent()) > 1 {
+		name = name.Parent()
+	}
+	label := name.Label()
+	if len(label) > 2 && label[0] == '0' && label[1] == 'x' {
+		for _, c := range label[2:] {
+			if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+				return false
+			}
+		}
+		return true
+	}
+	for _, c := range label {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// listable says whether an address may be an entry: what is private, loopback
+// and so on belongs to the user's own network, and such lines in feeds are slips.
+func listable(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsGlobalUnicast() && !a.IsPrivate()
+}
+
+// purge is s without what g refuses, for when g came to know of a host after s
+// was made; s itself if there is nothing of that kind.
+func (g *guard) purge(s *set) (*set, error) {
+	clean := true
+	for host, o := range g.own {
+		name := dnsname.Name(host)
+		if e, ok := s.lookup(name); ok && (o.host && e.flags&flagExact != 0 || o.above && e.flags&flagBelow != 0) {
+			clean = false
+		}
+	}
+	if clean {
+		return s, nil
+	}
+	b := newBuilder(s.seed)
+	for e := range s.all {
+		if e.flags&flagAddr == 0 {
+			name, err := dnsname.Parse(e.key())
+			if err != nil {
+				return nil, err // our own text: it was a Name when it was added
+			}
+			if _, ok := g.check(name, e.flags); !ok {
+				continue
+			}
+			b.set.depths |= depthBit(name.Labels())
+		}
+		if err := b.add(e.flags, []byte(e.text), e.info); err != nil {
+			return nil, err
+		}
+	}
+	return b.freeze()
+}

@@ -1,0 +1,302 @@
+package blocklist
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net/netip"
+	"strings"
+
+	"golang.org/x/net/idna"
+
+	"github.com/weirdns/weir/internal/dnsname"
+)
+
+const (
+	// maxLine is the longest line that is read, in octets. URLs are the longest
+	// that lists hold, and servers end them at 8 KB at most.
+	maxLine = 4096
+	// readBuffer is how much of a source is held at once.
+	readBuffer = 64 << 10
+	// toleratedShare: a source of which more than one item in so many is
+	// damaged is not the list that it should be.
+	toleratedShare = 10
+)
+
+// parser reads the lines of one source, in any format, into a builder.
+type parser struct {
+	format Format
+	match  MatchMode
+	guard  *guard
+	out    *builder // nil: only check
+	urls   urlTable
+
+	onReject func(Reason) // for whoever wants to know each, may be nil
+
+	lines    int // read so far: the number of the current line
+	accepted int // items that became entries, doubles included
+	rejected Rejected
+	firstBad int // line of the first damaged item, 0 for none
+	begun    bool
+	name     [dnsname.MaxWire]byte
+}
+
+// newParser makes a parser for c, which has its defaults; a nil guard protects
+// no hosts.
+func newParser(c *Config, g *guard) *parser {
+	if g == nil {
+		g = newGuard(nil)
+	}
+	return &parser{format: c.Format, match: c.Match, guard: g}
+}
+
+// read parses a whole source. Its error, if any, is a refusal or r's own.
+func (p *parser) read(r io.Reader) error {
+	br := bufio.NewReaderSize(r, readBuffer)
+	if bom, _ := br.Peek(3); string(bom) == "\ufeff" {
+		br.Discard(3)
+	}
+	for {
+		b, err := br.ReadSlice('\n')
+		p.lines++
+		if errors.Is(err, bufio.ErrBufferFull) {
+			comment := isComment(bytes.TrimSpace(b[:maxLine]))
+			for errors.Is(err, bufio.ErrBufferFull) {
+				_, err = br.ReadSlice('\n')
+			}
+			if !comment {
+				p.reject(LongLine)
+			}
+		} else if refused := p.line(b); refused != nil {
+			return refused
+		}
+		if err == io.EOF {
+			return p.finish()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// finish hands over what was gathered and judges the source as a whole.
+func (p *parser) finish() error {
+	if p.out != nil {
+		if err := p.urls.flush(p.out); err != nil {
+			return err
+		}
+	}
+	bad, all := p.rejected.damaged(), p.accepted+p.rejected.Total()
+	if bad*toleratedShare > all {
+		return refuse(resultMalformed, "line %d: not an entry of format %s, and %d of %d items are like it",
+			p.firstBad, p.format, bad, all)
+	}
+	return nil
+}
+
+// line takes one line. Its error refuses the whole source.
+func (p *parser) line(b []byte) error {
+	if isBinary(b) {
+		return refuse(resultBinary, "line %d: binary data", max(p.lines, 1))
+	}
+	b = bytes.TrimSpace(b)
+	if len(b) == 0 {
+		return nil
+	}
+	if !p.begun && b[0] == '<' {
+		return refuse(resultHTML, "line %d: a web page, not a list", max(p.lines, 1))
+	}
+	p.begun = true
+	if isComment(b) {
+		return nil
+	}
+	if len(b) > maxLine {
+		p.reject(LongLine)
+		return nil
+	}
+	if p.format == FormatAuto {
+		p.format = detect(string(b))
+	}
+	switch p.format {
+	case FormatHosts:
+		return p.hostsLine(string(b))
+	case FormatURLhaus:
+		return p.urlhausLine(string(b))
+	default:
+		return p.domainsLine(string(b))
+	}
+}
+
+func isComment(b []byte) bool {
+	return len(b) > 0 && (b[0] == '#' || b[0] == '!' || b[0] == ';')
+}
+
+// isBinary looks for control characters that no text has. Bytes over 0x7f may
+// be a comment in any language's encoding.
+func isBinary(b []byte) bool {
+	for _, c := range b {
+		if c < ' ' && (c < '\t' || c > '\r') || c == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// detect tells the format by the first line that is no comment.
+func detect(line string) Format {
+	if _, _, ok := cutScheme(line); ok {
+		return FormatURLhaus
+	}
+	if line[0] == '"' || strings.HasPrefix(line, csvHeader) {
+		return FormatURLhaus
+	}
+	first, rest := nextField(line)
+	if second, _ := nextField(rest); second != "" && second[0] != '#' {
+		if _, ok := parseAddr(first); ok {
+			return FormatHosts
+		}
+	}
+	return FormatDomains
+}
+
+// nextField cuts the first word off a line.
+func nextField(s string) (field, rest string) {
+	s = strings.TrimLeft(s, " \t\r\v\f")
+	if i := strings.IndexAny(s, " \t\r\v\f"); i >= 0 {
+		return s[:i], s[i:]
+	}
+	return s, ""
+}
+
+func (p *parser) reject(r Reason) {
+	p.rejected[r]++
+	if p.firstBad == 0 && int(r) < damages {
+		p.firstBad = max(p.lines, 1)
+	}
+	if p.onReject != nil {
+		p.onReject(r)
+	}
+}
+
+// scope is what an entry without "*." matches.
+func (p *parser) scope() uint8 {
+	if p.match == MatchSubtree || p.match == MatchAuto && p.format == FormatDomains {
+		return flagExact | flagBelow
+	}
+	return flagExact
+}
+
+// domainsLine reads "name", "*.name", ".name" or an address.
+func (p *parser) domainsLine(line string) error {
+	line, _, _ = strings.Cut(line, "#")
+	token, rest := nextField(line)
+	if extra, _ := nextField(rest); extra != "" {
+		p.reject(NotAName)
+		return nil
+	}
+	if addr, ok := parseAddr(token); ok {
+		return p.addAddr(addr)
+	}
+	flags := p.scope()
+	if name, ok := strings.CutPrefix(token, "*."); ok {
+		token, flags = name, flagBelow
+	} else if name, ok := strings.CutPrefix(token, "."); ok && name != "" {
+		token, flags = name, flagExact|flagBelow
+	}
+	return p.addName(token, flags)
+}
+
+// hostsLine reads an address and names. Which address stands in front is not
+// looked at: lists use 0.0.0.0, 127.0.0.1, :: and others for the same thing.
+func (p *parser) hostsLine(line string) error {
+	line, _, _ = strings.Cut(line, "#")
+	first, rest := nextField(line)
+	_, ok := parseAddr(first)
+	if name, _ := nextField(rest); !ok || name == "" {
+		p.reject(NotAName)
+		return nil
+	}
+	for {
+		var token string
+		if token, rest = nextField(rest); token == "" {
+			return nil
+		}
+		if _, ok := parseAddr(token); ok {
+			p.reject(IPAsName)
+			continue
+		}
+		if err := p.addName(token, p.scope()); err != nil {
+			return err
+		}
+	}
+}
+
+// parseAddr is netip.ParseAddr for tokens that are names most of the time: its
+// error costs an allocation for each.
+func parseAddr(token string) (netip.Addr, bool) {
+	if token == "" || (token[0] < '0' || token[0] > '9') && !strings.Contains(token, ":") {
+		return netip.Addr{}, false
+	}
+	addr, err := netip.ParseAddr(token)
+	return addr, err == nil
+}
+
+func (p *parser) addAddr(addr netip.Addr) error {
+	if !listable(addr) {
+		p.reject(PrivateAddress)
+		return nil
+	}
+	p.accepted++
+	if p.out == nil {
+		return nil
+	}
+	return p.out.addAddr(addr, "")
+}
+
+func (p *parser) addName(token string, flags uint8) error {
+	name, reason, ok := p.parseName(token, flags)
+	if !ok {
+		p.reject(reason)
+		return nil
+	}
+	p.accepted++
+	if p.out == nil {
+		return nil
+	}
+	return p.out.addName(name, flags, "")
+}
+
+// parseName makes a Name of a token, unless it is none or the guard objects. The
+// Name is good until the next call.
+func (p *parser) parseName(token string, flags uint8) (dnsname.Name, Reason, bool) {
+	for i := 0; i < len(token); i++ {
+		c := token[i]
+		if c >= 0x80 {
+			// A name in the user's own script: what is asked for is its A-label.
+			ascii, err := idna.Lookup.ToASCII(token)
+			if err != nil {
+				return nil, NotAName, false
+			}
+			token = ascii
+			break
+		}
+		if c == '\\' {
+			break // RFC 1035 escapes: whoever writes them means any octet
+		}
+		if !hostByte(c) {
+			return nil, NotAName, false
+		}
+	}
+	name, err := dnsname.AppendParse(p.name[:0], token)
+	if err != nil {
+		return nil, NotAName, false
+	}
+	reason, ok := p.guard.check(name, flags)
+	return name, reason, ok
+}
+
+// hostByte says whether c stands in names without an escape.
+func hostByte(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_'
+}

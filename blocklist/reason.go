@@ -1,0 +1,70 @@
+package blocklist
+
+// Reason says why a line, or a name on it, did not become an entry.
+type Reason uint8
+
+// Reasons. The first group means that the source is not what it should be, and
+// too many of them refuse it as a whole. The second group is well-formed and
+// refused by rule.
+const (
+	NotAName Reason = iota // neither a domain name nor an address
+	BadURL                 // no URL, or one without a host
+	BadRow                 // not the columns that the format has
+	LongLine               // more than 4096 octets
+
+	IPAsName       // an address, or all digits at its end, where a name belongs
+	PrivateAddress // an address that is loopback, private, link-local, multicast or none
+	PublicSuffix   // at or above a public suffix: it would block what belongs to many
+	SingleLabel    // no dot, and no top-level domain either: localhost and its like
+	OwnHost        // would cut weir off from its feeds or upstreams
+
+	numReasons
+)
+
+// damages is the number of reasons in the first group.
+const damages = int(LongLine) + 1
+
+var reasonNames = [numReasons]string{
+	NotAName: "not_a_name", BadURL: "bad_url", BadRow: "bad_row", LongLine: "long_line",
+	IPAsName: "ip_as_name", PrivateAddress: "private_address", PublicSuffix: "public_suffix",
+	SingleLabel: "single_label", OwnHost: "own_host",
+}
+
+var reasonTexts = [numReasons]string{
+	NotAName:       "not a domain name",
+	BadURL:         "not a URL with a host",
+	BadRow:         "not the columns of a URLhaus dump",
+	LongLine:       "longer than 4096 octets",
+	IPAsName:       "an address in place of a name",
+	PrivateAddress: "not a public address",
+	PublicSuffix:   "a public suffix: it would block what belongs to many",
+	SingleLabel:    "a single label",
+	OwnHost:        "needed by weir itself: a feed's or an upstream's host",
+}
+
+// String is the reason as metrics have it.
+func (r Reason) String() string { return reasonNames[r] }
+
+// Text is the reason in words.
+func (r Reason) Text() string { return reasonTexts[r] }
+
+// Rejected counts refusals by reason.
+type Rejected [numReasons]int
+
+// Total is the sum over all reasons.
+func (r *Rejected) Total() int {
+	n := 0
+	for _, v := range r {
+		n += v
+	}
+	return n
+}
+
+// damaged counts the refusals that cast doubt on the source.
+func (r *Rejected) damaged() int {
+	n := 0
+	for _, v := range r[:damages] {
+		n += v
+	}
+	return n
+}

@@ -1,0 +1,246 @@
+package blocklist
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// The CSV dumps of URLhaus (csv_recent, csv_online) have these columns, all
+// quoted; dumps of before 2022 lack last_online.
+const (
+	csvHeader   = "id,dateadded,url,"
+	csvColumns  = 9 // id,dateadded,url,url_status,last_online,threat,tags,urlhaus_link,reporter
+	csvColumns8 = 8 // the same without last_online
+)
+
+// Bounds of what is kept of a host's rows.
+const (
+	maxDate   = 19
+	maxTags   = 8
+	maxTag    = 32
+	maxThreat = 32
+	maxLink   = 96
+)
+
+// urlTable gathers the rows of each host: a dump has a row for each URL, an
+// entry stands for a host.
+type urlTable struct {
+	hosts     map[string]*urlHost
+	platforms map[string]bool
+}
+
+type urlHost struct {
+	addr         netip.Addr // invalid for a name
+	flags        uint8
+	date         string // of the newest row, "2025-04-21 12:35:06"
+	threat, link string // of the newest row
+	tags         []string
+}
+
+// urlhausLine reads a row of a dump, or a URL.
+func (p *parser) urlhausLine(line string) error {
+	if strings.HasPrefix(line, csvHeader) {
+		return nil
+	}
+	if line[0] != '"' {
+		return p.addURL(line, nil)
+	}
+	var fields [csvColumns]string
+	switch n := splitCSV(fields[:], line); n {
+	case csvColumns:
+	case csvColumns8:
+		copy(fields[5:], fields[4:8])
+		fields[4] = ""
+	default:
+		p.reject(BadRow)
+		return nil
+	}
+	return p.addURL(fields[2], &fields)
+}
+
+// addURL adds the host of a URL; row is the dump's row, nil for a bare URL.
+func (p *parser) addURL(raw string, row *[csvColumns]string) error {
+	host, ok := urlHostname(raw)
+	if !ok {
+		p.reject(BadURL)
+		return nil
+	}
+	if p.urls.hosts == nil {
+		p.urls = urlTable{hosts: make(map[string]*urlHost), platforms: platformSet()}
+	}
+	addr, err := netip.ParseAddr(host)
+	if err == nil {
+		if !listable(addr) {
+			p.reject(PrivateAddress)
+			return nil
+		}
+		addr = addr.Unmap().WithZone("")
+		p.urls.add(addr.String(), row, func() *urlHost { return &urlHost{addr: addr} })
+	} else {
+		name, reason, ok := p.parseName(host, p.scope())
+		if !ok {
+			p.reject(reason)
+			return nil
+		}
+		flags := p.scope()
+		if onPlatform(p.urls.platforms, name) {
+			flags |= flagObserve
+		}
+		p.urls.add(string(name), row, func() *urlHost { return &urlHost{flags: flags} })
+	}
+	p.accepted++
+	return nil
+}
+
+// cutScheme cuts "http://" and its like off a URL.
+func cutScheme(s string) (scheme, rest string, ok bool) {
+	scheme, rest, ok = strings.Cut(s, "://")
+	switch strings.ToLower(scheme) {
+	case "http", "https", "ftp":
+		return scheme, rest, ok
+	}
+	return "", "", false
+}
+
+// urlHostname is the host of a URL, as a browser would take it. Only what
+// stands before the path is parsed: URLs in these lists are as odd as malware
+// makes them, and the path says nothing of the host. A backslash ends the host
+// as a slash does, which is how browsers read "http://a.example\@b.example".
+func urlHostname(raw string) (string, bool) {
+	scheme, rest, ok := cutScheme(raw)
+	if !ok {
+		return "", false
+	}
+	if i := strings.IndexAny(rest, `/?#\`); i >= 0 {
+		rest = rest[:i]
+	}
+	u, err := url.Parse(scheme + "://" + rest)
+	if err != nil || u.Hostname() == "" {
+		return "", false
+	}
+	return u.Hostname(), true
+}
+
+// add notes one row of the host with the given key.
+func (t *urlTable) add(key string, row *[csvColumns]string, fresh func() *urlHost) {
+	h := t.hosts[key]
+	if h == nil {
+		h = fresh()
+		t.hosts[strings.Clone(key)] = h
+	}
+	if row == nil {
+		return
+	}
+	if h.threat == "" || row[1] > h.date {
+		// Clones: a field must not keep its whole line in memory.
+		h.date = strings.Clone(row[1][:min(len(row[1]), maxDate)])
+		h.threat = clean(row[5], maxThreat)
+		h.link = ""
+		if strings.HasPrefix(row[7], "https://") {
+			h.link = clean(row[7], maxLink)
+		}
+	}
+	for tag := range strings.SplitSeq(row[6], ",") {
+		tag = clean(strings.TrimSpace(tag), maxTag)
+		if len(h.tags) < maxTags && tag != "" && tag != "None" && !slices.Contains(h.tags, tag) {
+			h.tags = append(h.tags, tag)
+		}
+	}
+}
+
+// clean makes a word of s that can stand in a log line or a TXT record: at most
+// n octets, printable ASCII without spaces.
+func clean(s string, n int) string {
+	b := []byte(s[:min(len(s), n)])
+	for i, c := range b {
+		if c <= ' ' || c >= 0x7f {
+			b[i] = '_'
+		}
+	}
+	return string(b)
+}
+
+// flush hands the hosts over as entries, in the order of their keys so that the
+// same source always gives the same set.
+func (t *urlTable) flush(out *builder) error {
+	keys := make([]string, 0, len(t.hosts))
+	for k := range t.hosts {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		h := t.hosts[k]
+		var err error
+		if h.addr.IsValid() {
+			err = out.addAddr(h.addr, h.info())
+		} else {
+			err = out.addName([]byte(k), h.flags, h.info())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	t.hosts = nil
+	return nil
+}
+
+// info is "threat tag,tag link", without what is missing. Tags give way where
+// it would be too long.
+func (h *urlHost) info() string {
+	room := maxInfo - len(h.threat) - len(h.link) - 2
+	var tags string
+	for _, tag := range h.tags {
+		if len(tags)+1+len(tag) > room {
+			break
+		}
+		if tags != "" {
+			tags += ","
+		}
+		tags += tag
+	}
+	return strings.Join(slices.DeleteFunc([]string{h.threat, tags, h.link}, func(s string) bool { return s == "" }), " ")
+}
+
+// splitCSV cuts one line of CSV (RFC 4180) into fields and says how many there
+// are, len(fields)+1 for too many and 0 for a line that is not CSV. A record
+// that spans lines is not CSV here: with it, one stray quote would swallow the
+// rest of a feed.
+func splitCSV(fields []string, line string) int {
+	for n := 0; ; n++ {
+		var field string
+		if strings.HasPrefix(line, `"`) {
+			end := 1
+			for {
+				i := strings.IndexByte(line[end:], '"')
+				if i < 0 {
+					return 0
+				}
+				end += i
+				if !strings.HasPrefix(line[end+1:], `"`) {
+					break
+				}
+				end += 2
+			}
+			field, line = strings.ReplaceAll(line[1:end], `""`, `"`), line[end+1:]
+			if line != "" && line[0] != ',' {
+				return 0
+			}
+		} else {
+			i := strings.IndexByte(line, ',')
+			if i < 0 {
+				i = len(line)
+			}
+			field, line = line[:i], line[i:]
+		}
+		if n == len(fields) {
+			return n + 1
+		}
+		fields[n] = field
+		if line == "" {
+			return n + 1
+		}
+		line = line[1:]
+	}
+}
