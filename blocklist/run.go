@@ -1,0 +1,245 @@
+package blocklist
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// pollInterval is how often local files are looked at. Polling works on
+	// every file system and needs no descriptor for each file.
+	pollInterval = 30 * time.Second
+	// retryFirst is the wait after the first failure to reach a URL; it doubles
+	// up to the refresh interval. Short, because at boot the network is often a
+	// few seconds late.
+	retryFirst = 30 * time.Second
+)
+
+// Run refreshes URL lists when they are due, one at a time, and reads local
+// files again when they change. It returns nil when ctx has ended and nothing
+// it started is left.
+func (l *Lists) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	wg.Go(func() { l.watchFiles(ctx) })
+	wg.Go(func() { l.refreshURLs(ctx) })
+	wg.Wait()
+	return nil
+}
+
+func (l *Lists) watchFiles(ctx context.Context) {
+	t := time.NewTicker(pollInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			l.pollFiles()
+		}
+	}
+}
+
+// pollFiles reads again what changed.
+func (l *Lists) pollFiles() {
+	l.mu.Lock()
+	sources := slices.Clone(l.sources)
+	l.mu.Unlock()
+	for _, s := range sources {
+		if s.cfg.File == "" {
+			continue
+		}
+		now := look(s.cfg.File)
+		l.mu.Lock()
+		same := now == s.stamp
+		l.mu.Unlock()
+		if !same {
+			l.reloadFile(s) // counts and logs what goes wrong
+		}
+	}
+}
+
+// reloadFile reads a local list again. The file is read outside the lock.
+func (l *Lists) reloadFile(s *source) error {
+	l.mu.Lock()
+	g, had := l.guardFor(s, l.guard), s.entries()
+	l.mu.Unlock()
+	d, stamp, err := loadFile(&s.cfg, g, l.seed, had, time.Now())
+	return l.settle(s, d, err, func() { s.stamp = stamp })
+}
+
+func (l *Lists) refreshURLs(ctx context.Context) {
+	for {
+		s, wait := l.due(time.Now())
+		if s != nil && wait <= 0 {
+			l.refreshURL(ctx, s) // counts and logs what goes wrong
+			if ctx.Err() != nil {
+				return
+			}
+			continue
+		}
+		if s == nil {
+			wait = maxRefresh // nothing will be due before something changes
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-l.changed:
+		case <-t.C:
+		}
+		t.Stop()
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// due is the URL list that is due first, and in how long; nil if there is none.
+func (l *Lists) due(now time.Time) (first *source, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, s := range l.sources {
+		if s.cfg.URL != "" && (first == nil || s.next.Before(first.next)) {
+			first = s
+		}
+	}
+	if first == nil {
+		return nil, 0
+	}
+	return first, first.next.Sub(now)
+}
+
+// Refresh loads one list again now, whether or not it is due, and says why its
+// new data were refused. Inline lists have nothing to refresh.
+func (l *Lists) Refresh(ctx context.Context, list string) error {
+	s, err := l.find(list)
+	switch {
+	case err != nil:
+		return err
+	case s.cfg.URL != "":
+		return l.refreshURL(ctx, s)
+	case s.cfg.File != "":
+		return l.reloadFile(s)
+	}
+	return nil
+}
+
+// refreshURL asks a list's URL and takes what it has to say, if it is to be trusted.
+func (l *Lists) refreshURL(ctx context.Context, s *source) error {
+	select {
+	case l.fetching <- struct{}{}:
+		defer func() { <-l.fetching }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	l.mu.Lock()
+	q := &request{
+		cfg: &s.cfg, path: s.path, seed: l.seed,
+		guard: l.guardFor(s, l.guard), had: s.entries(),
+	}
+	if s.list.set != nil {
+		q.etag, q.lastModified = s.etag, s.lastModified
+	}
+	l.mu.Unlock()
+
+	f, err := fetch(ctx, l.transport(s), q)
+	if err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err() // our own end, not the feed's
+		}
+		return l.settle(s, nil, err, func() { s.retryLater(resultOf(err, resultNetwork)) })
+	}
+	again := func() {
+		s.failures = 0
+		s.next = time.Now().Add(jitter(s.cfg.Refresh))
+	}
+	if f.data == nil {
+		return l.settle(s, nil, nil, again)
+	}
+	defer f.spool.close()
+	err = l.settle(s, f.data, nil, again)
+	if kept := f.spool.commit(); kept != nil && err == nil {
+		// The new data serve; only a restart would miss them.
+		l.storeFailed(s, kept)
+	}
+	return err
+}
+
+func (l *Lists) transport(s *source) http.RoundTripper {
+	if s.cfg.AllowPrivate {
+		return l.open
+	}
+	return l.guarded
+}
+
+// settle publishes the outcome of a load: data, an error, or neither for data
+// that are still current. also runs under the lock. The outcome of a list that
+// was configured away meanwhile is dropped.
+func (l *Lists) settle(s *source, d *data, err error, also func()) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Contains(l.sources, s) {
+		return err
+	}
+	now := time.Now()
+	switch {
+	case err != nil:
+		s.fail(err, now)
+		l.metrics.loaded(s.cfg.Name, resultOf(err, resultFile), nil)
+		l.deps.Log.Error("list refused, what it had before keeps serving", zap.String("list", s.cfg.Name),
+			zap.String("result", resultOf(err, resultFile)), zap.Int("entries", s.entries()), zap.Error(err))
+	case d != nil:
+		// The guard may have come to know of hosts since the load began.
+		if set, err := l.guardFor(s, l.guard).purge(d.set); err == nil {
+			d.set = set
+		}
+		s.take(d)
+		l.metrics.loaded(s.cfg.Name, resultOK, d)
+		l.logLoaded(s)
+	default:
+		s.confirm(now)
+		l.metrics.loaded(s.cfg.Name, resultNotModified, nil)
+		if s.path != "" {
+			if err := confirm(s.path, now); err != nil {
+				l.deps.Log.Warn("stored copy of list not touched", zap.String("list", s.cfg.Name), zap.Error(err))
+			}
+		}
+	}
+	also()
+	l.publishLocked()
+	return err
+}
+
+func (l *Lists) storeFailed(s *source, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slices.Contains(l.sources, s) {
+		l.metrics.loaded(s.cfg.Name, resultStoreError, nil)
+	}
+	l.deps.Log.Error("no copy of the list could be kept: after a restart it serves what was stored before",
+		zap.String("list", s.cfg.Name), zap.Error(err))
+}
+
+// retryLater puts the next attempt off, longer with each failure. A server that
+// answered, if with rubbish, is not asked more often than any server is.
+func (s *source) retryLater(result string) {
+	wait := s.cfg.Refresh
+	if n := s.failures; n < 20 {
+		wait = min(wait, retryFirst<<n)
+	}
+	if result != resultNetwork {
+		wait = max(wait, minRefresh)
+	}
+	s.failures++
+	s.next = time.Now().Add(jitter(wait))
+}
+
+// jitter is d give or take a tenth, so that a fleet does not ask as one.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.9 + 0.2*rand.Float64()))
+}
