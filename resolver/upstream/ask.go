@@ -1,0 +1,133 @@
+package upstream
+
+import (
+	"time"
+
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+// useful says whether an answer settles the question: there is data, or the
+// name or type does not exist. After anything else another server may do
+// better.
+func useful(rcode uint16) bool {
+	return rcode == dnswire.RcodeSuccess || rcode == dnswire.RcodeNXDomain ||
+		rcode == rcodeYXDomain
+}
+
+// rcodeYXDomain is a DNAME whose result would be too long (RFC 6672, section
+// 2.2): no other server can answer better.
+const rcodeYXDomain = 6
+
+func (t *try) asked() bool { return t.packets() > 0 }
+
+// packets is how often the server has been asked: at most maxUDP+1.
+func (t *try) packets() int {
+	if t.stream {
+		return len(t.udp) + 1
+	}
+	return len(t.udp)
+}
+
+func (t *try) canUDP() bool { return !t.noUDP && len(t.udp) < maxUDP }
+
+func (t *try) canAsk() bool { return !t.done && (t.canUDP() || !t.stream) }
+
+func (t *try) closeUDP() {
+	for _, d := range t.udp {
+		if d.conn != nil {
+			d.conn.Close()
+		}
+	}
+}
+
+// next is whose turn it is: of those that can still be asked the one that was
+// asked least, the earlier in order. So the second server comes before the
+// first one's second turn, and TCP last.
+func (x *exchange) next() (next *try) {
+	for i := range x.tries {
+		t := &x.tries[i]
+		if t.canAsk() && (next == nil || t.packets() < next.packets()) {
+			next = t
+		}
+	}
+	return next
+}
+
+// waiting says whether something that matters may still come.
+func (x *exchange) waiting() bool {
+	for i := range x.tries {
+		if t := &x.tries[i]; t.open > 0 && !t.done {
+			return true
+		}
+	}
+	return false
+}
+
+// patience is how long to wait for t before the next turn.
+func (x *exchange) patience(t *try) time.Duration {
+	full := x.group.cfg.AttemptTimeout
+	if t.server.health.proven.Load() {
+		return full
+	}
+	for i := range x.tries {
+		if o := &x.tries[i]; o != t && !o.asked() && !o.server.health.isDown.Load() {
+			return min(full, doubtTimeout)
+		}
+	}
+	return full
+}
+
+// ask sends t one more packet.
+func (x *exchange) ask(t *try) {
+	x.step = time.Now().Add(x.patience(t))
+	if !t.canUDP() {
+		x.askTCP(t)
+		return
+	}
+	d, err := t.server.sendUDP(x.ctx, x.q, !t.noEDNS)
+	if err != nil {
+		t.udp = append(t.udp, &datagram{})
+		t.open++
+		x.events <- event{outcome: failed(x.ctx, err), try: t, last: true}
+		return
+	}
+	t.udp = append(t.udp, d)
+	x.listen(t, d)
+}
+
+// listen waits for d's answers until one is good, too many are bad, the time
+// is over or the socket closed.
+func (x *exchange) listen(t *try, d *datagram) {
+	t.open++
+	x.attempts.Go(func() {
+		for bad := 1; ; bad++ {
+			o := d.receive(x.end)
+			last := !o.goesOn() || bad == badLimit
+			x.events <- event{outcome: o, try: t, last: last}
+			if last {
+				return
+			}
+		}
+	})
+}
+
+// askTCP asks t over TCP, once.
+func (x *exchange) askTCP(t *try) {
+	if t.stream {
+		return
+	}
+	t.stream = true
+	t.open++
+	edns, redo := !t.noEDNS, t.packets() <= maxUDP
+	x.attempts.Go(func() {
+		o, redone := t.server.exchangeTCP(x.ctx, x.q, edns, redo)
+		x.events <- event{outcome: o, try: t, stream: true, redone: redone, last: true}
+	})
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,114 @@
+package upstream
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Config of a group of upstreams.
+type Config struct {
+	// Servers are asked in this order: an IP address, with a port if it is not
+	// 53 ("192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53"), over UDP and, where
+	// UDP does not do, TCP; "tcp://192.0.2.1:53" is asked over TCP only. Names
+	// are not allowed: to look them up, a resolver would be needed first.
+	Servers []string `yaml:"servers"`
+	// Timeout is for one question altogether. Clients give up, or ask again,
+	// after 2s. Default 1.9s.
+	Timeout time.Duration `yaml:"timeout"`
+	// AttemptTimeout is how long one server may take before the next is asked,
+	// or the same one again. Default 400ms.
+	AttemptTimeout time.Duration `yaml:"attempt_timeout"`
+	// CaseRandomization sends names in random case over UDP, as more that a
+	// forger must guess (0x20). A server that does not give the case back is
+	// left out by itself. Default true.
+	CaseRandomization bool `yaml:"case_randomization"`
+	// EDNSUDPSize is the largest answer that is taken over UDP, in octets; a
+	// larger one comes over TCP. Above 1232 it may arrive in fragments, which
+	// are easy to forge (RFC 9715). Default 1232.
+	EDNSUDPSize int64 `yaml:"edns_udp_size"`
+	// MaxInFlight is how many questions may wait for an answer at a time; one
+	// more is refused. Each takes one socket, or two when something is wrong.
+	// Default 2048.
+	MaxInFlight int64 `yaml:"max_in_flight"`
+	// Strategy is how servers are chosen: "failover", in order, those that are
+	// down last. Default failover.
+	Strategy string `yaml:"strategy"`
+}
+
+// StrategyFailover asks the first server that is up.
+const StrategyFailover = "failover"
+
+// maxServers bounds what one question may cost.
+const maxServers = 16
+
+// DefaultConfig is what the comments in Config say. It names no servers.
+func DefaultConfig() Config {
+	return Config{
+		Timeout:           1900 * time.Millisecond,
+		AttemptTimeout:    400 * time.Millisecond,
+		CaseRandomization: true,
+		EDNSUDPSize:       1232,
+		MaxInFlight:       2048,
+		Strategy:          StrategyFailover,
+	}
+}
+
+// Validate joins everything that is wrong with c.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	bad(len(c.Servers) >= 1 && len(c.Servers) <= maxServers,
+		"servers: must name 1 to %d servers, got %d", maxServers, len(c.Servers))
+	seen := map[target]string{}
+	for i, text := range c.Servers {
+		t, err := parseTarget(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("servers[%d]: %q: %w", i, text, err))
+			continue
+		}
+		bad(seen[t] == "", "servers[%d]: %q is the same as %q", i, text, seen[t])
+		seen[t] = text
+	}
+	bad(c.Timeout >= 100*time.Millisecond && c.Timeout <= time.Minute,
+		"timeout: must be between 100ms and 1m, got %s", c.Timeout)
+	bad(c.AttemptTimeout >= 10*time.Millisecond && c.AttemptTimeout <= c.Timeout,
+		"attempt_timeout: must be between 10ms and timeout (%s), got %s", c.Timeout, c.AttemptTimeout)
+	bad(c.EDNSUDPSize >= 512 && c.EDNSUDPSize <= 4096,
+		"edns_udp_size: must be between 512 and 4096, got %d", c.EDNSUDPSize)
+	bad(c.MaxInFlight >= 1 && c.MaxInFlight <= 1<<20,
+		"max_in_flight: must be between 1 and %d, got %d", 1<<20, c.MaxInFlight)
+	bad(c.Strategy == StrategyFailover,
+		"strategy: must be %q, got %q", StrategyFailover, c.Strategy)
+	return errors.Join(errs...)
+}
+
+// target is where a server is and how it is asked.
+type target struct {
+	addr   netip.AddrPort
+	stream bool // TCP only
+}
+
+func parseTarget(text string) (t target, err error) {
+	rest, stream := strings.CutPrefix(text, "tcp://")
+	t.stream = stream
+	if addr, err := netip.ParseAddr(strings.Trim(rest, "[]")); err == nil {
+		t.addr = netip.AddrPortFrom(addr, 53)
+	} else if t.addr, err = netip.ParseAddrPort(rest); err != nil {
+		return target{}, errors.New("must be an IP address, or one with a port; names are not allowed")
+	}
+	t.addr = netip.AddrPortFrom(t.addr.Addr().Unmap(), t.addr.Port())
+	switch {
+	case t.addr.Port() == 0:
+		return target{}, errors.New("port 0")
+	case t.addr.Addr().IsUnspecified(), t.addr.Addr().IsMulticast():
+		return target{}, errors.New("not the address of a host")
+	}
+	return t, nil
+}

@@ -1,0 +1,285 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	// maxUDP and one over TCP is how often one server is asked one question
+	// (RFC 9520, section 3.1 asks for restraint).
+	maxUDP = 2
+	// badLimit is after how many bad packets a server's answers over UDP are
+	// not waited for any more: somebody is guessing, or it is broken.
+	badLimit = 3
+	// doubtTimeout is how long a server may take, before the next is asked,
+	// that has not answered yet or not since it failed last: enough for most,
+	// so that the first questions into a black hole are not slow.
+	doubtTimeout = 100 * time.Millisecond
+)
+
+// exchange is one question on its way. Its loop (run) owns all of it; the
+// goroutines that it starts own one attempt each and only send events.
+type exchange struct {
+	group *Group
+	q     *Question
+	ctx   context.Context
+	stop  context.CancelFunc // nil until the first goroutine
+	end   time.Time
+	step  time.Time // when patience with those asked so far ends
+	tries []try     // in the order of asking
+
+	// events has room for everything that can ever be sent, so that no attempt
+	// waits for the loop.
+	events   chan event
+	attempts sync.WaitGroup
+}
+
+// try is what one server has been asked and has said.
+type try struct {
+	server  *server
+	udp     []*datagram
+	stream  bool // asked over TCP
+	noUDP   bool // not to be asked over UDP again
+	noEDNS  bool // ask without OPT
+	vouched bool // the reason for noEDNS passed the checks
+	late    bool // a failure has been noted
+	badCase bool // a packet over UDP was wrong in the case only
+	bad     int  // packets over UDP that were no answers
+	open    int  // attempts that will still send events
+	done    bool // what may still come is of no interest
+	answer  *Answer
+	err     error
+}
+
+// event is an outcome and where it is from.
+type event struct {
+	outcome
+	try    *try
+	stream bool
+	redone bool // over TCP, asked a second time without OPT
+	last   bool // the attempt has ended
+}
+
+func newExchange(ctx context.Context, g *Group, q *Question) *exchange {
+	x := &exchange{group: g, q: q, ctx: ctx, end: time.Now().Add(g.cfg.Timeout)}
+	if end, ok := ctx.Deadline(); ok && end.Before(x.end) {
+		x.end = end
+	}
+	x.tries = make([]try, 0, len(g.servers))
+	var down []try
+	for _, s := range g.servers {
+		t := try{server: s, noUDP: s.target.stream, noEDNS: !s.edns()}
+		if s.health.isDown.Load() {
+			down = append(down, t)
+		} else {
+			x.tries = append(x.tries, t)
+		}
+	}
+	x.tries = append(x.tries, down...) // all down: in order
+	return x
+}
+
+// close ends everything that run has left open and waits for it.
+func (x *exchange) close() {
+	if x.stop != nil {
+		x.stop()
+	}
+	for i := range x.tries {
+		x.tries[i].closeUDP()
+	}
+	x.attempts.Wait()
+}
+
+// run asks until there is an answer, or nothing more to wait for. The first
+// packet is sent and waited for right here, and nearly always that is all;
+// only if it is not does the rest begin, with goroutines. Until then ctx's end
+// is noticed no later than attempt_timeout.
+func (x *exchange) run() (*Answer, error) {
+	t := &x.tries[0]
+	x.step = time.Now().Add(x.patience(t))
+	if t.noUDP {
+		x.begin()
+		x.askTCP(t)
+		return x.loop()
+	}
+	d, err := t.server.sendUDP(x.ctx, x.q, !t.noEDNS)
+	var o outcome
+	if err != nil {
+		o = failed(x.ctx, err)
+	} else {
+		t.udp = append(t.udp, d)
+		o = d.receive(earlier(x.step, x.end))
+	}
+	if o.kind == kindAnswer && useful(o.answer.Rcode) {
+		return x.handle(event{outcome: o, try: t}), nil
+	}
+	x.begin()
+	if d != nil && (o.goesOn() || o.kind == kindTimeout) {
+		x.listen(t, d)
+	}
+	if o.kind != kindTimeout { // loop sees to that
+		x.handle(event{outcome: o, try: t})
+	}
+	return x.loop()
+}
+
+// begin prepares for goroutines.
+func (x *exchange) begin() {
+	x.ctx, x.stop = context.WithDeadline(x.ctx, x.end)
+	x.events = make(chan event, len(x.tries)*(maxUDP*badLimit+1))
+}
+
+func (x *exchange) loop() (*Answer, error) {
+	timer := time.NewTimer(time.Until(x.step))
+	defer timer.Stop()
+	for x.waiting() || x.next() != nil {
+		timer.Reset(time.Until(x.step))
+		select {
+		case e := <-x.events:
+			if a := x.handle(e); a != nil {
+				return a, nil
+			}
+		case <-timer.C:
+			x.tick()
+		case <-x.ctx.Done():
+			return x.conclude()
+		}
+	}
+	return x.conclude()
+}
+
+// handle acts on an event; it returns an answer that ends the exchange.
+func (x *exchange) handle(e event) *Answer {
+	t := e.try
+	if e.last {
+		t.open--
+	}
+	if t.done {
+		return nil
+	}
+	switch e.kind {
+	case kindAnswer:
+		x.learn(&e)
+		if useful(e.answer.Rcode) {
+			return e.answer
+		}
+		// The server is there but does not help. Keep what it says in case
+		// nobody else does better.
+		t.answer, t.done = e.answer, true
+		t.closeUDP()
+	case kindTruncated:
+		t.server.success()
+		t.noUDP = true
+		x.askTCP(t)
+	case kindNoEDNS:
+		t.noEDNS = true
+		if !e.bare {
+			t.vouched = true
+			t.server.success()
+		}
+		if e.stream {
+			t.err = ErrInvalid
+		} else if t.canAsk() {
+			x.ask(t)
+		}
+	case kindBad:
+		if e.stream {
+			t.err = ErrInvalid
+			break
+		}
+		t.bad++
+		t.badCase = t.badCase || e.reason == badCase
+		if t.bad == badLimit {
+			t.noUDP = true
+			t.closeUDP()
+		}
+		x.askTCP(t)
+	case kindFailed:
+		t.noUDP = t.noUDP || !e.stream
+		t.err = fmt.Errorf("%w: %w", ErrNetwork, e.err)
+		if !ownFault(e.err) {
+			x.failed(t, "network")
+		}
+	case kindTimeout:
+	}
+	// Somebody failed: go on at once, but to one that has been asked already
+	// only when nothing else is under way.
+	if n := x.next(); n != nil && (t.done || t.open == 0) && (!n.asked() || !x.waiting()) {
+		x.ask(n)
+	}
+	return nil
+}
+
+// learn takes from a valid answer what it says about its server.
+func (x *exchange) learn(e *event) {
+	t := e.try
+	t.server.success()
+	switch {
+	case e.stream && t.badCase:
+		t.server.caseLost()
+	case !e.stream:
+		t.server.caseKept()
+	}
+	if e.redone || t.noEDNS && t.vouched {
+		t.server.knowsNoEDNS()
+	}
+}
+
+// tick ends the patience with those asked so far: the next one's turn.
+func (x *exchange) tick() {
+	x.noteLate()
+	if n := x.next(); n != nil && time.Now().Before(x.end) {
+		x.ask(n)
+	} else {
+		x.step = x.end
+	}
+}
+
+func (x *exchange) noteLate() {
+	for i := range x.tries {
+		if t := &x.tries[i]; t.asked() && !t.done {
+			x.failed(t, "timeout")
+		}
+	}
+}
+
+// failed notes once that a server did not do its part.
+func (x *exchange) failed(t *try, why string) {
+	if !t.late {
+		t.late = true
+		t.server.failure(x.group.zone(x.q.Name), why)
+	}
+}
+
+// conclude is the end without a useful answer.
+func (x *exchange) conclude() (*Answer, error) {
+	if !time.Now().Before(x.step) {
+		x.noteLate()
+	}
+	if err := x.ctx.Err(); errors.Is(err, context.Canceled) {
+		return nil, err
+	}
+	var errs []error
+	for i := range x.tries {
+		t := &x.tries[i]
+		switch {
+		case t.answer != nil:
+			return t.answer, nil
+		case t.err != nil:
+			errs = append(errs, fmt.Errorf("%s: %w", t.server.name, t.err))
+		case !t.asked():
+		case t.bad > 0:
+			errs = append(errs, fmt.Errorf("%s: %w, %w", t.server.name, ErrTimeout, ErrInvalid))
+		default:
+			errs = append(errs, fmt.Errorf("%s: %w", t.server.name, ErrTimeout))
+		}
+	}
+	if len(errs) == 0 {
+		return nil, ErrTimeout // it was over before anybody was asked
+	}
+	return nil, errors.Join(errs...)
+}

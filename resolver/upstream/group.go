@@ -1,0 +1,141 @@
+// Package upstream asks the configured servers and returns answers that have
+// been checked: nothing that it hands out could have been accepted without the
+// right address, port, ID, question and owner names. It is the one place where
+// that is decided, for every transport (validate.go).
+//
+// A bad packet never ends a question: it is counted, the wait goes on, and TCP
+// is tried beside it. A server that does not answer costs a bounded delay and
+// at most three packets per question, and is left out when it is down.
+//
+// It refuses to cache, to judge names, and to iterate: it forwards. Equal
+// questions at the same time are the caller's to merge.
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+// Errors of Exchange. They come wrapped, with the names of the servers, and
+// joined where servers failed in different ways.
+var (
+	// ErrTimeout: a server was asked and there was no answer in time (EDE 22).
+	ErrTimeout = errors.New("no answer in time")
+	// ErrNetwork: a server could not be asked, or broke off (EDE 23).
+	ErrNetwork = errors.New("cannot be reached")
+	// ErrInvalid: a server's answers did not pass the checks (EDE 24).
+	ErrInvalid = errors.New("only invalid answers")
+	// ErrOverloaded: max_in_flight questions are waiting already.
+	ErrOverloaded = errors.New("too many questions in flight")
+)
+
+// Question is what is asked.
+type Question struct {
+	Name        dnsname.Name // canonical
+	Type, Class uint16
+	DO, CD, AD  bool // copied into the query
+}
+
+// Answer is a checked answer. A failure that a server reports (SERVFAIL,
+// REFUSED) is an Answer too, if no other server had anything better.
+type Answer struct {
+	// Msg is the whole message, owned by the caller: ID 0, TC clear, the
+	// question in lower case, no OPT and no signature of the hop, TTLs with the
+	// top bit set made 0 and those over seven days cut to that. Its header's
+	// rcode is SERVFAIL where Rcode has no meaning beyond this hop (over 10).
+	Msg    []byte
+	Rcode  uint16       // as sent, with OPT's upper bits
+	EDE    *dnswire.EDE // the server's first; nil: none
+	Server string       // as configured
+	TCP    bool
+	RTT    time.Duration // of the attempt that was answered
+}
+
+// Deps are what a Group works with. All fields must be set.
+type Deps struct {
+	Log      *zap.Logger
+	Registry prometheus.Registerer
+}
+
+// Group is a set of upstreams. Exchange may be called by any number of
+// goroutines, before, during and after Run.
+type Group struct {
+	cfg     Config
+	log     *zap.Logger
+	metrics *metrics
+	servers []*server
+	seed    maphash.Seed
+	buffers bufferPool
+	dialer  *net.Dialer
+
+	inFlight atomic.Int64
+	wake     chan struct{} // a server wants a probe
+}
+
+// New makes a Group; it opens no sockets. It returns an error only where
+// cfg.Validate does.
+func New(cfg Config, deps Deps) (*Group, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("upstream: %w", err)
+	}
+	g := &Group{
+		cfg:     cfg,
+		log:     deps.Log,
+		seed:    maphash.MakeSeed(),
+		buffers: newBufferPool(int(cfg.EDNSUDPSize)),
+		dialer:  dialer(),
+		wake:    make(chan struct{}, 1),
+	}
+	g.metrics = newMetrics(deps.Registry, func() float64 { return float64(g.inFlight.Load()) })
+	for _, text := range cfg.Servers {
+		t, _ := parseTarget(text) // Validate has read it
+		g.servers = append(g.servers, newServer(g, text, t))
+	}
+	return g, nil
+}
+
+// Run probes servers that are down until ctx ends, and then closes the
+// connections that were kept. Without it, servers that are down stay so until
+// a question finds them up.
+func (g *Group) Run(ctx context.Context) error {
+	g.probe(ctx)
+	for _, s := range g.servers {
+		s.pool.close()
+	}
+	return nil
+}
+
+// Exchange asks q until a server has answered it or the time is over, which is
+// cfg.Timeout or ctx's deadline, whichever comes first. The error is one of the
+// errors above or wraps ctx's.
+func (g *Group) Exchange(ctx context.Context, q *Question) (*Answer, error) {
+	if g.inFlight.Add(1) > g.cfg.MaxInFlight {
+		g.inFlight.Add(-1)
+		g.metrics.rejected.Inc()
+		return nil, ErrOverloaded
+	}
+	defer g.inFlight.Add(-1)
+	x := newExchange(ctx, g, q)
+	defer x.close()
+	return x.run()
+}
+
+// zone is what failures are counted under: the last two labels, hashed. It
+// need not be exact, only keep one broken domain from counting as many.
+func (g *Group) zone(name dnsname.Name) uint64 {
+	for name.Labels() > 2 {
+		name = name.Parent()
+	}
+	return maphash.Bytes(g.seed, name)
+}

@@ -1,0 +1,43 @@
+package upstream
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	duration *prometheus.HistogramVec
+	up       *prometheus.GaugeVec
+	invalid  *prometheus.CounterVec
+	failures *prometheus.CounterVec
+	rejected prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer, inFlight func() float64) *metrics {
+	m := &metrics{
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "weir_upstream_request_duration_seconds",
+			Help:    "Time from a query to its valid answer, by server and response code.",
+			Buckets: []float64{.001, .002, .005, .01, .02, .05, .1, .2, .4, .8, 1.6},
+		}, []string{"upstream", "rcode"}),
+		up: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_upstream_up",
+			Help: "Whether the server is taken to be up.",
+		}, []string{"upstream"}),
+		invalid: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_upstream_invalid_total",
+			Help: "Packets from the server's address that were no valid answer, by what was wrong.",
+		}, []string{"upstream", "reason"}),
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_upstream_failures_total",
+			Help: "Questions that a server did not answer in its time (timeout) or that could not be put to it (network).",
+		}, []string{"upstream", "reason"}),
+		rejected: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_upstream_rejected_total",
+			Help: "Questions refused because max_in_flight were waiting.",
+		}),
+	}
+	reg.MustRegister(m.duration, m.up, m.invalid, m.failures, m.rejected,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "weir_upstream_in_flight",
+			Help: "Questions waiting for an answer now.",
+		}, inFlight))
+	return m
+}

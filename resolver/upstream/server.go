@@ -1,0 +1,126 @@
+package upstream
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+const (
+	// noEDNSFor is how long a server that did not know OPT is asked without.
+	noEDNSFor = 10 * time.Minute
+	// noCaseFor is how long a server that did not give the case back is asked
+	// in lower case.
+	noCaseFor = time.Hour
+	// caseStrikes is after how many questions in a row that happens. A single
+	// wrong case may be somebody's forgery.
+	caseStrikes = 3
+)
+
+// server is one configured upstream.
+type server struct {
+	target
+	name   string // as configured; the label of its metrics
+	group  *Group
+	health health
+	pool   pool
+
+	epoch   time.Time    // what the two instants below count from
+	noEDNS  atomic.Int64 // until then without OPT
+	noCase  atomic.Int64 // until then without random case
+	strikes atomic.Int32 // questions in a row in which the case was wrong
+
+	mu      sync.Mutex
+	invalid map[reason]struct{} // logged once each
+}
+
+func newServer(g *Group, name string, t target) *server {
+	s := &server{target: t, name: name, group: g, epoch: time.Now(), invalid: map[reason]struct{}{}}
+	g.metrics.up.WithLabelValues(name).Set(1)
+	return s
+}
+
+func (s *server) success() {
+	if s.health.success() {
+		s.group.metrics.up.WithLabelValues(s.name).Set(1)
+		s.group.log.Info("upstream is up", zap.String("upstream", s.name))
+	}
+}
+
+// failure notes that a question about zone was not answered.
+func (s *server) failure(zone uint64, why string) {
+	s.group.metrics.failures.WithLabelValues(s.name, why).Inc()
+	wentDown, suspect := s.health.failure(zone)
+	if wentDown {
+		s.wentDown()
+	}
+	if suspect {
+		select {
+		case s.group.wake <- struct{}{}:
+		default: // Run has one to see already
+		}
+	}
+}
+
+func (s *server) wentDown() {
+	s.group.metrics.up.WithLabelValues(s.name).Set(0)
+	s.group.log.Warn("upstream is down", zap.String("upstream", s.name))
+}
+
+// bad counts a packet that was no answer.
+func (s *server) bad(why reason) {
+	s.group.metrics.invalid.WithLabelValues(s.name, string(why)).Inc()
+	s.mu.Lock()
+	_, logged := s.invalid[why]
+	s.invalid[why] = struct{}{}
+	s.mu.Unlock()
+	if !logged {
+		s.group.log.Warn("upstream sent a packet that is no valid answer; logged once per reason, then only counted",
+			zap.String("upstream", s.name), zap.String("reason", string(why)))
+	}
+}
+
+// answered measures a valid answer.
+func (s *server) answered(rcode uint16, rtt time.Duration) {
+	s.group.metrics.duration.WithLabelValues(s.name, dnswire.RcodeString(rcode)).Observe(rtt.Seconds())
+}
+
+func (s *server) edns() bool { return s.now() >= s.noEDNS.Load() }
+
+func (s *server) randomCase() bool {
+	return s.group.cfg.CaseRandomization && s.now() >= s.noCase.Load()
+}
+
+func (s *server) now() int64 { return int64(time.Since(s.epoch)) }
+
+// knowsNoEDNS remembers that asking without OPT is what helped.
+func (s *server) knowsNoEDNS() {
+	if !s.edns() {
+		return // another question has found out
+	}
+	s.noEDNS.Store(s.now() + int64(noEDNSFor))
+	s.group.log.Warn("upstream does not know EDNS; asked without for ten minutes", zap.String("upstream", s.name))
+}
+
+// caseKept notes that an answer over UDP had the case that was sent.
+func (s *server) caseKept() {
+	if s.strikes.Load() != 0 {
+		s.strikes.Store(0)
+	}
+}
+
+// caseLost notes a question whose answers over UDP had everything right but
+// the case, while the server answered over TCP: the self-test of 0x20.
+func (s *server) caseLost() {
+	if s.strikes.Add(1) < caseStrikes {
+		return
+	}
+	s.strikes.Store(0)
+	s.noCase.Store(s.now() + int64(noCaseFor))
+	s.group.log.Warn("upstream does not give back the case of names; asked in lower case for an hour",
+		zap.String("upstream", s.name))
+}

@@ -1,0 +1,149 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// kind is what came of waiting for an answer.
+type kind uint8
+
+const (
+	kindAnswer    kind = iota
+	kindTruncated      // ask over TCP
+	kindNoEDNS         // ask without OPT
+	kindBad            // a packet that was no answer; more may come
+	kindTimeout
+	kindFailed // the server cannot be asked this way
+)
+
+// outcome is a kind with what belongs to it.
+type outcome struct {
+	kind   kind
+	answer *Answer
+	bare   bool   // of kindNoEDNS: nothing but the ID vouches for it
+	reason reason // of kindBad
+	err    error  // of kindFailed
+}
+
+// goesOn says whether the true answer may still come behind a packet: it may
+// be anybody's.
+func (o *outcome) goesOn() bool { return o.kind == kindBad || o.kind == kindNoEDNS && o.bare }
+
+// judge makes an outcome of a message that arrived for s.
+func (s *server) judge(msg []byte, q *query, sent time.Time) outcome {
+	var r reply
+	bad := validate(msg, q, &r)
+	if bad == valid && !r.truncated && !r.noEDNS {
+		var out []byte
+		if out, bad = clean(msg, q, &r); bad == valid {
+			rtt := time.Since(sent)
+			s.answered(r.rcode, rtt)
+			return outcome{kind: kindAnswer, answer: &Answer{
+				Msg: out, Rcode: r.rcode, EDE: r.ede, Server: s.name, TCP: q.stream, RTT: rtt,
+			}}
+		}
+	}
+	switch {
+	case bad != valid:
+		s.bad(bad)
+		return outcome{kind: kindBad, reason: bad}
+	case r.truncated:
+		return outcome{kind: kindTruncated}
+	}
+	return outcome{kind: kindNoEDNS, bare: r.bare}
+}
+
+// datagram is a query sent over UDP, with a socket of its own: connected, so
+// that the kernel drops what comes from another address or port, and bound to
+// a random port, so that a forger must guess it.
+type datagram struct {
+	server *server
+	conn   *net.UDPConn
+	sent   time.Time
+	query  query
+}
+
+const (
+	// firstPort leaves the ports that services use alone. Over 55,000 remain.
+	firstPort = 10000
+	// portTries is how many random ports are tried before the kernel chooses.
+	portTries = 8
+)
+
+// sendUDP sends q to s. The caller closes conn.
+func (s *server) sendUDP(ctx context.Context, q *Question, edns bool) (*datagram, error) {
+	d := &datagram{server: s}
+	for try := 0; ; try++ {
+		d.query.build(q, &s.group.cfg, s.randomCase(), edns, false)
+		port := firstPort + uint16(uint32(d.query.port)*(1<<16-firstPort)>>16)
+		if try == portTries {
+			port = 0
+		}
+		local := netip.AddrPortFrom(netip.IPv4Unspecified(), port)
+		if s.addr.Addr().Is6() {
+			local = netip.AddrPortFrom(netip.IPv6Unspecified(), port)
+		}
+		var err error
+		if d.conn, err = s.group.dialer.DialUDP(ctx, "udp", local, s.addr); err == nil {
+			break
+		}
+		if port == 0 || !errors.Is(err, syscall.EADDRINUSE) {
+			return nil, err
+		}
+	}
+	d.sent = time.Now()
+	if _, err := d.conn.Write(d.query.wire); err != nil {
+		d.conn.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// receive waits for one packet, until end at most. After kindBad and
+// kindTimeout it may be called again; closing conn ends it.
+func (d *datagram) receive(end time.Time) outcome {
+	buf := d.server.group.buffers.get()
+	defer d.server.group.buffers.put(buf)
+	_ = d.conn.SetReadDeadline(end) // fails only where Read will
+	n, err := d.conn.Read(*buf)
+	switch {
+	case err == nil:
+		return d.server.judge((*buf)[:n], &d.query, d.sent)
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
+		return outcome{kind: kindTimeout}
+	}
+	return outcome{kind: kindFailed, err: err}
+}
+
+// bufferPool lends buffers for one datagram each.
+type bufferPool struct{ *sync.Pool }
+
+// newBufferPool makes buffers one octet longer than the longest answer taken,
+// so that a longer one, which the kernel cuts, is seen to be longer.
+func newBufferPool(limit int) bufferPool {
+	return bufferPool{&sync.Pool{New: func() any {
+		b := make([]byte, limit+1)
+		return &b
+	}}}
+}
+
+func (p bufferPool) get() *[]byte  { return p.Get().(*[]byte) }
+func (p bufferPool) put(b *[]byte) { p.Put(b) }
+
+// ownFault says whether err is about this process or host, not the server:
+// nothing can be concluded about the server from it.
+func ownFault(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.EADDRINUSE} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
