@@ -1,0 +1,127 @@
+// Package gbm evaluates gradient-boosted trees that LightGBM trained for a
+// binary objective. github.com/dmitryikh/leaves does the arithmetic; this
+// package stands around it, since leaves trusts its file: it takes indices
+// unchecked, loops on a cycle, panics on what it did not expect and answers 0.0
+// where the number of features is wrong.
+//
+// So a model is parsed and checked here first, and leaves is given a text that
+// this package wrote from what it checked: no difference between two parsers is
+// left for a bad file to use. It refuses everything that it has no use for
+// (categorical splits, linear trees, missing values, several classes, random
+// forests) instead of guessing, and knows nothing of names or thresholds.
+package gbm
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/dmitryikh/leaves"
+)
+
+// Bounds of a model. The default model has a few hundred trees of 31 leaves in
+// about one megabyte; these leave room for models several times that.
+const (
+	MaxBytes  = 8 << 20
+	maxTrees  = 10_000
+	maxLeaves = 4096 // of one tree
+	maxDepth  = 64   // splits from the root to a leaf
+)
+
+// Errors. Those of Load wrap ErrModel.
+var (
+	ErrModel = errors.New("bad model")
+	// ErrInput is a feature vector that the model cannot judge.
+	ErrInput = errors.New("bad feature vector")
+	// ErrOutput is a model that added up to something that is no number.
+	ErrOutput = errors.New("model output is not finite")
+)
+
+// Model is a checked ensemble. It is immutable and safe for concurrent use.
+type Model struct {
+	ensemble *leaves.Ensemble
+	features int
+	trees    int
+	// raw holds *[1]float64 for leaves to write to: it takes them through an
+	// interface, so one on the stack would be one allocation a name.
+	raw sync.Pool
+}
+
+// Load reads LightGBM's text form, header version v2, v3 or v4, and checks that
+// it is a plain binary classifier over exactly features, by name and in order.
+func Load(r io.Reader, features []string) (m *Model, err error) {
+	text, err := io.ReadAll(io.LimitReader(r, MaxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("model: %w", err)
+	}
+	if len(text) > MaxBytes {
+		return nil, fmt.Errorf("%w: larger than %d bytes", ErrModel, MaxBytes)
+	}
+	e, err := parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	if !slices.Equal(e.features, features) {
+		return nil, fmt.Errorf("%w: %s", ErrModel, featureDifference(e.features, features))
+	}
+	// Nothing below should fail for an ensemble that passed; but leaves reports
+	// some of what it does not like by panicking.
+	defer func() {
+		if p := recover(); p != nil {
+			m, err = nil, fmt.Errorf("%w: leaves: %v", ErrModel, p)
+		}
+	}()
+	ensemble, err := leaves.LGEnsembleFromReader(bufio.NewReader(bytes.NewReader(e.appendText(nil))), false)
+	if err != nil {
+		return nil, fmt.Errorf("%w: leaves: %w", ErrModel, err)
+	}
+	if ensemble.NEstimators() != len(e.trees) || ensemble.NOutputGroups() != 1 {
+		return nil, fmt.Errorf("%w: leaves read %d trees for %d outputs, want %d for 1",
+			ErrModel, ensemble.NEstimators(), ensemble.NOutputGroups(), len(e.trees))
+	}
+	m = &Model{ensemble: ensemble, features: len(features), trees: len(e.trees)}
+	m.raw.New = func() any { return new([1]float64) }
+	return m, nil
+}
+
+// featureDifference says where two lists part.
+func featureDifference(got, want []string) string {
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			return fmt.Sprintf("feature %d is %q, want %q", i, got[i], want[i])
+		}
+	}
+	return fmt.Sprintf("%d features, want %d", len(got), len(want))
+}
+
+// Trees is the number of trees.
+func (m *Model) Trees() int { return m.trees }
+
+// Score is the model's estimate, 0 to 1, that vector belongs to the positive
+// class: the logistic function of the sum over the trees. A vector of another
+// length than the model's, or with a value that is not finite, is an error and
+// never a score. It does not allocate.
+func (m *Model) Score(vector []float64) (float64, error) {
+	if len(vector) != m.features {
+		return 0, fmt.Errorf("%w: %d values, want %d", ErrInput, len(vector), m.features)
+	}
+	for i, v := range vector {
+		if v-v != 0 { // NaN or infinite
+			return 0, fmt.Errorf("%w: value %d is %v", ErrInput, i, v)
+		}
+	}
+	raw := m.raw.Get().(*[1]float64)
+	defer m.raw.Put(raw)
+	if err := m.ensemble.Predict(vector, 0, raw[:]); err != nil {
+		return 0, fmt.Errorf("leaves: %w", err)
+	}
+	if raw[0]-raw[0] != 0 {
+		return 0, ErrOutput
+	}
+	return 1 / (1 + math.Exp(-raw[0])), nil
+}
