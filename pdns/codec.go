@@ -1,0 +1,174 @@
+package pdns
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"net/netip"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
+)
+
+// A transaction crosses a queue as one record of octets, so that what the
+// answer path hands over is a copy in memory of the queue's own. The form never
+// reaches a disk or another process, so it has no version:
+//
+//	seconds int64, nanoseconds uint32            Query.Time
+//	latency int64                                nanoseconds
+//	score   uint64                               the bits of the float
+//	qtype, qclass, rcode uint16
+//	transport, origin, action, enforced, unscored, level, source uint8
+//	client, name, registered, upstream, response octets
+//	matches uint8, then for each: kind uint8; list, rule, info octets
+//
+// Numbers are little-endian; octets are a length as uvarint and that many
+// octets. Verdict.Answer is not carried: it is policy, not what happened.
+const fixedLen = 8 + 4 + 8 + 8 + 3*2 + 7
+
+// maxMatches bounds the matches of a record; a query hits a few lists.
+const maxMatches = 255
+
+var errRecord = errors.New("pdns: record cut or of another form")
+
+// AppendTransaction appends t as one record. It allocates nothing but what dst
+// needs to grow.
+func AppendTransaction(dst []byte, t *detect.Transaction) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(dst, uint64(t.Query.Time.Unix()))
+	dst = le.AppendUint32(dst, uint32(t.Query.Time.Nanosecond()))
+	dst = le.AppendUint64(dst, uint64(t.Latency))
+	dst = le.AppendUint64(dst, math.Float64bits(t.Verdict.Score))
+	dst = le.AppendUint16(dst, t.Query.Type)
+	dst = le.AppendUint16(dst, t.Query.Class)
+	dst = le.AppendUint16(dst, t.Rcode)
+	enforced := byte(0)
+	if t.Verdict.Enforced {
+		enforced = 1
+	}
+	dst = append(dst, byte(t.Query.Transport), byte(t.Verdict.Origin), byte(t.Verdict.Action),
+		enforced, byte(t.Verdict.Unscored), byte(t.Verdict.Level), byte(t.Source))
+	client := t.Query.Client.As16()
+	switch {
+	case !t.Query.Client.IsValid():
+		dst = appendOctets(dst, nil)
+	case t.Query.Client.Is4():
+		dst = appendOctets(dst, client[12:])
+	default:
+		dst = appendOctets(dst, client[:])
+	}
+	dst = appendOctets(dst, t.Query.Name)
+	dst = appendOctets(dst, t.Verdict.Registered)
+	dst = appendString(dst, t.Upstream)
+	dst = appendOctets(dst, t.Response)
+	matches := t.Verdict.Matches[:min(len(t.Verdict.Matches), maxMatches)]
+	dst = append(dst, byte(len(matches)))
+	for i := range matches {
+		m := &matches[i]
+		dst = append(dst, byte(m.Kind))
+		dst = appendString(dst, m.List)
+		dst = appendString(dst, m.Rule)
+		dst = appendString(dst, m.Info)
+	}
+	return dst
+}
+
+func appendOctets(dst, b []byte) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
+}
+
+func appendString(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// Decoder reads records back. It is used again for each, and so is the memory
+// of what it returns.
+type Decoder struct {
+	t       detect.Transaction
+	matches []detect.Match
+}
+
+// Decode reads one record of AppendTransaction. The transaction points into
+// record and into d: it is good until either is used again. A zone of the
+// client's address is gone, and empty octets come back as nil.
+func (d *Decoder) Decode(record []byte) (*detect.Transaction, error) {
+	r := reader{rest: record}
+	fixed := r.take(fixedLen)
+	if fixed == nil {
+		return nil, errRecord
+	}
+	le, t := binary.LittleEndian, &d.t
+	t.Query.Time = time.Unix(int64(le.Uint64(fixed)), int64(le.Uint32(fixed[8:]))).UTC()
+	t.Latency = time.Duration(le.Uint64(fixed[12:]))
+	t.Verdict.Score = math.Float64frombits(le.Uint64(fixed[20:]))
+	t.Query.Type, t.Query.Class, t.Rcode = le.Uint16(fixed[28:]), le.Uint16(fixed[30:]), le.Uint16(fixed[32:])
+	kinds := fixed[34:]
+	t.Query.Transport, t.Verdict.Origin, t.Verdict.Action = detect.Transport(kinds[0]), detect.Origin(kinds[1]), detect.Action(kinds[2])
+	t.Verdict.Enforced = kinds[3] != 0
+	t.Verdict.Unscored, t.Verdict.Level, t.Source = detect.Reason(kinds[4]), detect.Level(kinds[5]), detect.Source(kinds[6])
+	client := r.octets()
+	t.Query.Client, _ = netip.AddrFromSlice(client)
+	t.Query.Name = dnsname.Name(r.octets())
+	t.Verdict.Registered = dnsname.Name(r.octets())
+	r.text(&t.Upstream)
+	t.Response = r.octets()
+	count := 0
+	if n := r.take(1); n != nil {
+		count = int(n[0])
+	}
+	for len(d.matches) < count && !r.bad {
+		d.matches = append(d.matches, detect.Match{})
+	}
+	for i := 0; i < count && !r.bad; i++ {
+		m := &d.matches[i]
+		if kind := r.take(1); kind != nil {
+			m.Kind = detect.MatchKind(kind[0])
+		}
+		r.text(&m.List)
+		r.text(&m.Rule)
+		r.text(&m.Info)
+	}
+	if r.bad || len(r.rest) != 0 || len(client) != 0 && !t.Query.Client.IsValid() {
+		return nil, errRecord
+	}
+	t.Verdict.Matches = d.matches[:count:count]
+	return t, nil
+}
+
+// reader takes fields off the front of a record.
+type reader struct {
+	rest []byte
+	bad  bool
+}
+
+func (r *reader) take(n int) []byte {
+	if r.bad || n > len(r.rest) {
+		r.bad = true
+		return nil
+	}
+	b := r.rest[:n:n]
+	r.rest = r.rest[n:]
+	return b
+}
+
+func (r *reader) octets() []byte {
+	n, width := binary.Uvarint(r.rest)
+	if r.bad || width <= 0 || n > uint64(len(r.rest)-width) {
+		r.bad = true
+		return nil
+	}
+	r.rest = r.rest[width:]
+	if n == 0 {
+		return nil
+	}
+	return r.take(int(n))
+}
+
+// text reads octets into s. Upstreams and lists repeat from record to record,
+// so a string that is already there is kept instead of made again.
+func (r *reader) text(s *string) {
+	if b := r.octets(); string(b) != *s {
+		*s = string(b)
+	}
+}

@@ -1,0 +1,178 @@
+package pdns
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Config says what is recorded, where, and how much of it is kept.
+type Config struct {
+	// Dir is the directory of the record files; it is made if it is missing.
+	// Default: empty, and whoever calls New puts it where its state is.
+	Dir string `yaml:"dir"`
+	// SensorID names this instance in every COF line. Default: empty, and the
+	// field is left out.
+	SensorID string `yaml:"sensor_id"`
+	// COF is the aggregate of what the DNS said. It holds no client address.
+	COF COFConfig `yaml:"cof"`
+	// Transactions is the log of every single query and its outcome.
+	Transactions TransactionsConfig `yaml:"transactions"`
+}
+
+// COFConfig is the aggregate in the passive DNS Common Output Format.
+type COFConfig struct {
+	// Enabled switches the aggregate on. Default: true.
+	Enabled bool `yaml:"enabled"`
+	// FlushInterval is how long observations are summed up before they become
+	// lines: longer means fewer lines, and more that a killed process loses.
+	// Default: 60s.
+	FlushInterval time.Duration `yaml:"flush_interval"`
+	// MemoryBytes bounds the sums held between two flushes; when it is reached,
+	// they are flushed early. Bytes. Default: 32 MiB.
+	MemoryBytes int64 `yaml:"memory_bytes"`
+	// QueueBytes bounds what waits between the answer path and the aggregate;
+	// what does not fit is dropped and counted. Bytes. Default: 16 MiB.
+	QueueBytes int64 `yaml:"queue_bytes"`
+	// RotateBytes is the size at which a file is closed and another begun.
+	// Bytes. Default: 64 MiB.
+	RotateBytes int64 `yaml:"rotate_bytes"`
+	// MaxBytes bounds all files of this log together; the oldest go first.
+	// Bytes. Default: 1 GiB.
+	MaxBytes int64 `yaml:"max_bytes"`
+	// MaxAge is how long a closed file is kept. Default: 720h (30 days).
+	MaxAge time.Duration `yaml:"max_age"`
+}
+
+// TransactionsConfig is the log of single transactions.
+type TransactionsConfig struct {
+	// Enabled switches the log on. It says who asked for what, so it is off
+	// unless wanted. Default: false.
+	Enabled bool `yaml:"enabled"`
+	// ClientAddress is how much of a client's address is written: full,
+	// truncated (to /24 and /48) or none. Default: truncated.
+	ClientAddress ClientAddress `yaml:"client_address"`
+	// QueueBytes bounds what waits between the answer path and the file; what
+	// does not fit is dropped and counted. Bytes. Default: 16 MiB.
+	QueueBytes int64 `yaml:"queue_bytes"`
+	// RotateBytes is the size at which a file is closed and another begun.
+	// Bytes. Default: 64 MiB.
+	RotateBytes int64 `yaml:"rotate_bytes"`
+	// MaxBytes bounds all files of this log together; the oldest go first.
+	// Bytes. Default: 1 GiB.
+	MaxBytes int64 `yaml:"max_bytes"`
+	// MaxAge is how long a closed file is kept. Default: 720h (30 days).
+	MaxAge time.Duration `yaml:"max_age"`
+}
+
+// DefaultConfig is the aggregate on and the transaction log off.
+func DefaultConfig() Config {
+	return Config{
+		COF: COFConfig{
+			Enabled: true, FlushInterval: time.Minute, MemoryBytes: 32 << 20, QueueBytes: 16 << 20,
+			RotateBytes: 64 << 20, MaxBytes: 1 << 30, MaxAge: 720 * time.Hour,
+		},
+		Transactions: TransactionsConfig{
+			ClientAddress: ClientTruncated, QueueBytes: 16 << 20,
+			RotateBytes: 64 << 20, MaxBytes: 1 << 30, MaxAge: 720 * time.Hour,
+		},
+	}
+}
+
+// The least that works. A row is under 1 MiB, so a file of that size takes any.
+const (
+	minRotateBytes = 1 << 20
+	minQueueBytes  = 64 << 10 // one chunk of the queue
+	minMemoryBytes = 1 << 20
+	minMaxAge      = time.Hour
+)
+
+// Validate says everything that is wrong with c. Parts that are switched off
+// are checked too, so that switching them on brings no surprise.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.COF.FlushInterval < time.Second {
+		errs = append(errs, fmt.Errorf("cof.flush_interval: must be at least 1s, got %v", c.COF.FlushInterval))
+	}
+	atLeast := func(field string, got, least int64) {
+		if got < least {
+			errs = append(errs, fmt.Errorf("%s: must be at least %d, got %d", field, least, got))
+		}
+	}
+	atLeast("cof.memory_bytes", c.COF.MemoryBytes, minMemoryBytes)
+	files := func(prefix string, queue int64, b bounds) {
+		atLeast(prefix+".queue_bytes", queue, minQueueBytes)
+		atLeast(prefix+".rotate_bytes", b.rotateBytes, minRotateBytes)
+		if b.maxBytes < 2*b.rotateBytes {
+			errs = append(errs, fmt.Errorf("%s.max_bytes: must be at least twice rotate_bytes, %d, got %d", prefix, 2*b.rotateBytes, b.maxBytes))
+		}
+		if b.maxAge < minMaxAge {
+			errs = append(errs, fmt.Errorf("%s.max_age: must be at least %v, got %v", prefix, minMaxAge, b.maxAge))
+		}
+	}
+	files("cof", c.COF.QueueBytes, c.COF.bounds())
+	files("transactions", c.Transactions.QueueBytes, c.Transactions.bounds())
+	if c.Transactions.ClientAddress > ClientFull {
+		errs = append(errs, fmt.Errorf("transactions.client_address: must be full, truncated or none, got %d", c.Transactions.ClientAddress))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *COFConfig) bounds() bounds {
+	return bounds{rotateBytes: c.RotateBytes, maxBytes: c.MaxBytes, maxAge: c.MaxAge}
+}
+
+func (c *TransactionsConfig) bounds() bounds {
+	return bounds{rotateBytes: c.RotateBytes, maxBytes: c.MaxBytes, maxAge: c.MaxAge}
+}
+
+// ClientAddress is how much of a client's address a record holds.
+type ClientAddress uint8
+
+// Ways to write a client. The zero value protects.
+const (
+	ClientTruncated ClientAddress = iota // the /24 or /48 that it is in, as a prefix
+	ClientNone                           // null
+	ClientFull                           // the address
+)
+
+var clientAddressNames = [...]string{ClientTruncated: "truncated", ClientNone: "none", ClientFull: "full"}
+
+// String is the word used in the configuration.
+func (c ClientAddress) String() string { return clientAddressNames[c] }
+
+// MarshalText is String, for the configuration.
+func (c ClientAddress) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads the word used in the configuration.
+func (c *ClientAddress) UnmarshalText(text []byte) error {
+	for i, name := range clientAddressNames {
+		if string(text) == name {
+			*c = ClientAddress(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("must be full, truncated or none, got %q", text)
+}
+
+// appendClient appends addr as a JSON value. A truncated address is written as
+// a prefix, so that nobody takes it for an address.
+func (c ClientAddress) appendClient(dst []byte, addr netip.Addr) []byte {
+	if c == ClientNone || !addr.IsValid() {
+		return append(dst, "null"...)
+	}
+	addr = addr.Unmap().WithZone("")
+	dst = append(dst, '"')
+	if c == ClientFull {
+		dst = addr.AppendTo(dst)
+	} else {
+		bits := 24
+		if addr.Is6() {
+			bits = 48
+		}
+		prefix, _ := addr.Prefix(bits) // fails only for bits over the address's length
+		dst = prefix.AppendTo(dst)
+	}
+	return append(dst, '"')
+}

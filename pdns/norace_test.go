@@ -1,0 +1,5 @@
+//go:build !race
+
+package pdns_test
+
+const raceEnabled = false

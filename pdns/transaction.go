@@ -1,0 +1,163 @@
+package pdns
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+// Bounds of the answers in one line. A message of 64 KiB can hold thousands of
+// records whose compressed names grow to a thousand characters each.
+const (
+	maxAnswers     = 256
+	maxAnswerBytes = 256 << 10 // checked before each answer, so that one more fits on top
+)
+
+// lastTime is the last moment that RFC 3339 can write.
+var lastTime = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
+
+// timeForm is RFC 3339 with all nine digits, so that lines sort as text.
+const timeForm = "2006-01-02T15:04:05.000000000Z"
+
+// lines writes transactions as JSON. Every field is always there.
+type lines struct {
+	client   ClientAddress
+	suffixes *dnsname.Suffixes
+	buf      []byte // scratch
+}
+
+// append appends one line, newline included.
+func (l *lines) append(dst []byte, t *detect.Transaction) []byte {
+	at := t.Query.Time.UTC()
+	if at.Year() < 0 {
+		at = time.Time{}
+	} else if at.After(lastTime) {
+		at = lastTime
+	}
+	dst = append(dst, `{"time":"`...)
+	dst = at.AppendFormat(dst, timeForm)
+	dst = append(dst, `","client":`...)
+	dst = l.client.appendClient(dst, t.Query.Client)
+	dst = append(dst, `,"transport":`...)
+	dst = appendJSON(dst, t.Query.Transport.String())
+	dst = append(dst, `,"qname":`...)
+	dst = l.appendName(dst, t.Query.Name)
+	dst = append(dst, `,"qtype":`...)
+	dst = appendJSON(dst, dnswire.TypeString(t.Query.Type))
+	dst = append(dst, `,"qclass":`...)
+	dst = appendJSON(dst, dnswire.ClassString(t.Query.Class))
+	dst = append(dst, `,"registered_domain":`...)
+	registered := t.Verdict.Registered
+	if registered == nil && len(t.Query.Name) > 0 {
+		registered = l.suffixes.Split(t.Query.Name).Registered
+	}
+	dst = l.appendName(dst, registered)
+	dst = append(dst, `,"rcode":`...)
+	if len(t.Response) > 0 {
+		dst = appendJSON(dst, dnswire.RcodeString(t.Rcode))
+	} else {
+		dst = append(dst, "null"...)
+	}
+	dst = append(dst, `,"source":`...)
+	dst = appendJSON(dst, t.Source.String())
+	dst = append(dst, `,"upstream":`...)
+	dst = appendOptional(dst, t.Upstream)
+	dst = append(dst, `,"latency_us":`...)
+	dst = strconv.AppendInt(dst, t.Latency.Microseconds(), 10)
+	dst = append(dst, `,"answers":[`...)
+	dst, omitted := l.appendAnswers(dst, t.Response)
+	dst = append(dst, `],"answers_omitted":`...)
+	dst = strconv.AppendInt(dst, int64(omitted), 10)
+	dst = append(dst, `,"verdict":`...)
+	dst = appendVerdict(dst, &t.Verdict)
+	return append(dst, '}', '\n')
+}
+
+// appendAnswers appends the records of the answer section, up to the first that
+// is malformed, and counts the good ones that had no room.
+func (l *lines) appendAnswers(dst, msg []byte) (out []byte, omitted int) {
+	_, walk, err := dnswire.WalkMessage(msg)
+	if err != nil {
+		return dst, 0
+	}
+	start, count := len(dst), 0
+	for r := (dnswire.Record{}); walk.Next(&r) && r.Section == dnswire.Answer; {
+		if count == maxAnswers || len(dst)-start > maxAnswerBytes {
+			omitted++
+			continue
+		}
+		var buf [dnsname.MaxWire]byte
+		owner, err := r.Owner(buf[:0], msg)
+		if err != nil {
+			break
+		}
+		if count++; count > 1 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"name":`...)
+		dst = l.appendName(dst, owner)
+		dst = append(dst, `,"type":`...)
+		dst = appendJSON(dst, dnswire.TypeString(r.Type))
+		dst = append(dst, `,"ttl":`...)
+		dst = strconv.AppendUint(dst, uint64(r.TTL), 10)
+		dst = append(dst, `,"rdata":`...)
+		dst = appendJSON(dst, r.RdataText(msg))
+		dst = append(dst, '}')
+	}
+	return dst, omitted
+}
+
+func appendVerdict(dst []byte, v *detect.Verdict) []byte {
+	dst = append(dst, `{"origin":`...)
+	dst = appendJSON(dst, v.Origin.String())
+	dst = append(dst, `,"action":`...)
+	dst = appendJSON(dst, v.Action.String())
+	dst = append(dst, `,"enforced":`...)
+	dst = strconv.AppendBool(dst, v.Enforced)
+	dst = append(dst, `,"score":`...)
+	if v.Unscored == detect.Scored {
+		dst = appendFloat(dst, v.Score)
+	} else {
+		dst = append(dst, "null"...)
+	}
+	dst = append(dst, `,"unscored_reason":`...)
+	dst = appendOptional(dst, v.Unscored.String())
+	dst = append(dst, `,"level":`...)
+	dst = appendJSON(dst, v.Level.String())
+	dst = append(dst, `,"matches":[`...)
+	for i := range v.Matches {
+		m := &v.Matches[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"list":`...)
+		dst = appendJSON(dst, m.List)
+		dst = append(dst, `,"rule":`...)
+		dst = appendJSON(dst, m.Rule)
+		dst = append(dst, `,"info":`...)
+		dst = appendJSON(dst, m.Info)
+		dst = append(dst, `,"kind":`...)
+		dst = appendJSON(dst, m.Kind.String())
+		dst = append(dst, '}')
+	}
+	return append(dst, ']', '}')
+}
+
+// appendName appends a name in presentation form, null for no name.
+func (l *lines) appendName(dst []byte, n dnsname.Name) []byte {
+	if n == nil {
+		return append(dst, "null"...)
+	}
+	l.buf = n.AppendText(l.buf[:0])
+	return appendJSON(dst, l.buf)
+}
+
+func appendOptional(dst []byte, s string) []byte {
+	if s == "" {
+		return append(dst, "null"...)
+	}
+	return appendJSON(dst, s)
+}

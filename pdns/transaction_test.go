@@ -1,0 +1,217 @@
+package pdns_test
+
+import (
+	"encoding/json"
+	"math"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/pdns"
+)
+
+type txLine struct {
+	Time             time.Time `json:"time"`
+	Client           *string   `json:"client"`
+	Transport        string    `json:"transport"`
+	QName            *string   `json:"qname"`
+	QType            string    `json:"qtype"`
+	QClass           string    `json:"qclass"`
+	RegisteredDomain *string   `json:"registered_domain"`
+	Rcode            *string   `json:"rcode"`
+	Source           string    `json:"source"`
+	Upstream         *string   `json:"upstream"`
+	LatencyUS        int64     `json:"latency_us"`
+	Answers          []struct {
+		Name  string `json:"name"`
+		Type  string `json:"type"`
+		TTL   uint32 `json:"ttl"`
+		Rdata string `json:"rdata"`
+	} `json:"answers"`
+	AnswersOmitted int `json:"answers_omitted"`
+	Verdict        struct {
+		Origin         string   `json:"origin"`
+		Action         string   `json:"action"`
+		Enforced       bool     `json:"enforced"`
+		Score          *float64 `json:"score"`
+		UnscoredReason *string  `json:"unscored_reason"`
+		Level          string   `json:"level"`
+		Matches        []struct {
+			List string `json:"list"`
+			Rule string `json:"rule"`
+			Info string `json:"info"`
+			Kind string `json:"kind"`
+		} `json:"matches"`
+	} `json:"verdict"`
+}
+
+func transactions(tb testing.TB, mode pdns.ClientAddress, ts ...*detect.Transaction) string {
+	tb.Helper()
+	var out strings.Builder
+	w := pdns.NewTransactionWriter(&out, mode, nil)
+	for _, t := range ts {
+		w.Record(t)
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestTransactionLineHoldsEverything(t *testing.T) {
+	tx := answered(t, 0, "www.example.co.uk", "www.example.co.uk. 60 IN CNAME a.example.", "a.example. 30 IN A 192.0.2.1")
+	tx.Verdict = detect.Verdict{
+		Origin: detect.OriginBlockList, Action: detect.NXDOMAIN, Enforced: true, Level: detect.LevelHigh, Score: 0.9375,
+		Matches: []detect.Match{{List: "urlhaus", Rule: "example.co.uk", Info: "malware_download", Kind: detect.MatchName},
+			{List: "own", Rule: "192.0.2.0/24", Kind: detect.MatchAddress}},
+	}
+	got := transactions(t, pdns.ClientTruncated, tx)
+	want := `{"time":"2026-03-01T12:00:00.123456789Z","client":"192.0.2.0/24","transport":"udp","qname":"www.example.co.uk","qtype":"A","qclass":"IN",` +
+		`"registered_domain":"example.co.uk","rcode":"NOERROR","source":"upstream","upstream":"192.0.2.53:53","latency_us":1500,` +
+		`"answers":[{"name":"www.example.co.uk","type":"CNAME","ttl":60,"rdata":"a.example."},{"name":"a.example","type":"A","ttl":30,"rdata":"192.0.2.1"}],"answers_omitted":0,` +
+		`"verdict":{"origin":"blocklist","action":"nxdomain","enforced":true,"score":0.9375,"unscored_reason":null,"level":"high",` +
+		`"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address"}]}}` + "\n"
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	parse[txLine](t, got)
+}
+
+// No score is null with its reason, never a low number.
+func TestUnscoredIsNeverANumber(t *testing.T) {
+	for _, tx := range []*detect.Transaction{
+		{Query: detect.Query{Name: dnsname.MustParse("localhost")}, Verdict: detect.Verdict{Unscored: detect.SingleLabel}},
+		{Query: detect.Query{Name: dnsname.Root()}, Verdict: detect.Verdict{Score: math.NaN()}},
+		{Query: detect.Query{Name: dnsname.Root()}, Verdict: detect.Verdict{Score: math.Inf(1)}},
+	} {
+		got := parse[txLine](t, transactions(t, pdns.ClientFull, tx))[0]
+		if got.Verdict.Score != nil {
+			t.Errorf("score %v of %+v, want null", *got.Verdict.Score, tx.Verdict)
+		}
+		if got.Rcode != nil || got.Client != nil || got.Upstream != nil || got.RegisteredDomain != nil {
+			t.Errorf("%+v: rcode, client, upstream and registered domain should all be null", got)
+		}
+	}
+}
+
+// Eight labels made to break logs: each is one line, once, and reads back as
+// the same octets.
+func TestHostileNamesAreLoggedOnceAndReadBack(t *testing.T) {
+	hostile := []string{"a\nb", `"},{"x":"`, "\x1b[0mred", "a\x00b", "\xff\xfe", "<script>alert(1)</script>", "=cmd|'/c calc'!a1", "dot.in.label"}
+	var ts []*detect.Transaction
+	var want []dnsname.Name
+	for _, label := range hostile {
+		wire := append(append([]byte{byte(len(label))}, label...), "\x07example\x03com\x00"...)
+		tx := answered(t, 0, "x.example")
+		tx.Query.Name = dnsname.Name(wire)
+		tx.Verdict.Matches = []detect.Match{{List: label, Rule: label, Info: label + "\u2028"}}
+		tx.Upstream = label
+		ts, want = append(ts, tx), append(want, tx.Query.Name)
+	}
+	text := transactions(t, pdns.ClientFull, ts...)
+	if got := strings.Count(text, "\n"); got != len(hostile) {
+		t.Errorf("%d newlines for %d transactions", got, len(hostile))
+	}
+	for _, c := range []byte(text) {
+		if c != '\n' && (c < ' ' || c >= 0x7f && c < 0x80) {
+			t.Fatalf("octet %#x stands in the log as it is", c)
+		}
+	}
+	got := parse[txLine](t, text)
+	if len(got) != len(hostile) {
+		t.Fatalf("%d lines, want %d", len(got), len(hostile))
+	}
+	for i, line := range got {
+		name, err := dnsname.Parse(*line.QName)
+		if err != nil || !name.Equal(want[i]) {
+			t.Errorf("qname %q reads back as %q, %v; want %q", *line.QName, []byte(name), err, []byte(want[i]))
+		}
+		if want := strings.ToValidUTF8(hostile[i], "\ufffd\ufffd"); i != 4 && line.Verdict.Matches[0].List != want {
+			t.Errorf("list %q, want %q", line.Verdict.Matches[0].List, want)
+		}
+	}
+}
+
+func TestClientAddressIsWrittenAsConfigured(t *testing.T) {
+	for _, c := range []struct {
+		mode pdns.ClientAddress
+		addr string
+		want string
+	}{
+		{pdns.ClientFull, "192.0.2.77", "192.0.2.77"},
+		{pdns.ClientFull, "::ffff:192.0.2.77", "192.0.2.77"},
+		{pdns.ClientFull, "fe80::1%eth0", "fe80::1"},
+		{pdns.ClientTruncated, "192.0.2.77", "192.0.2.0/24"},
+		{pdns.ClientTruncated, "::ffff:192.0.2.77", "192.0.2.0/24"},
+		{pdns.ClientTruncated, "2001:db8:1:2:3::4", "2001:db8:1::/48"},
+		{pdns.ClientTruncated, "fe80::1%eth0", "fe80::/48"},
+		{pdns.ClientNone, "192.0.2.77", ""},
+	} {
+		tx := answered(t, 0, "a.example")
+		tx.Query.Client = netip.MustParseAddr(c.addr)
+		got := ""
+		if p := parse[txLine](t, transactions(t, c.mode, tx))[0].Client; p != nil {
+			got = *p
+		}
+		if got != c.want {
+			t.Errorf("%v of %s: %q, want %q", c.mode, c.addr, got, c.want)
+		}
+	}
+}
+
+// 64 KiB of compressed owner names would be megabytes of text.
+func TestAnswersInOneLineAreBounded(t *testing.T) {
+	tx := answered(t, 0, "a.example")
+	long := strings.Repeat(strings.Repeat(`\255`, 60)+".", 4)
+	var records []string
+	for range 1500 {
+		records = append(records, long+" 60 IN A 192.0.2.1")
+	}
+	tx.Response = response(t, "a.example", records...)
+	text := transactions(t, pdns.ClientFull, tx)
+	got := parse[txLine](t, text)[0]
+	if len(got.Answers)+got.AnswersOmitted != 1500 || got.AnswersOmitted == 0 || len(text) > 1<<20 {
+		t.Errorf("%d answers, %d omitted, %d octets; want 1500 in all, some omitted, under 1 MiB", len(got.Answers), got.AnswersOmitted, len(text))
+	}
+}
+
+func TestTimesOutsideOfRFC3339StayReadable(t *testing.T) {
+	for _, at := range []time.Time{{}, time.Unix(1<<40, 0), time.Unix(-1<<40, 0)} {
+		tx := answered(t, 0, "a.example")
+		tx.Query.Time = at
+		parse[txLine](t, transactions(t, pdns.ClientFull, tx))
+	}
+}
+
+// FuzzTransactionLine: whatever a feed's words or the wire hold, the line is
+// valid JSON, one line, and has the qname.
+func FuzzTransactionLine(f *testing.F) {
+	f.Add("a\nb", []byte("\x03www\x00"), response(f, "a.example", "a.example. 60 IN A 192.0.2.1"))
+	f.Add("\xff\u2028", []byte("\x01\x00\x00"), []byte{})
+	f.Fuzz(func(t *testing.T, words string, name, msg []byte) {
+		n := dnsname.AppendCanonical(nil, name)
+		if n.Check() != nil {
+			return
+		}
+		tx := &detect.Transaction{Query: detect.Query{Name: n}, Response: msg, Upstream: words,
+			Verdict: detect.Verdict{Matches: []detect.Match{{List: words, Rule: words, Info: words}}}}
+		text := transactions(t, pdns.ClientFull, tx)
+		if !json.Valid([]byte(text)) || strings.IndexByte(text, '\n') != len(text)-1 {
+			t.Fatalf("not one line of JSON: %q", text)
+		}
+		line := parse[txLine](t, text)[0]
+		back, err := dnsname.Parse(*line.QName)
+		if err != nil || !back.Equal(n) {
+			t.Fatalf("qname %q reads back as %q, %v", []byte(n), []byte(back), err)
+		}
+		encoded, _ := json.Marshal(words)
+		var want string
+		_ = json.Unmarshal(encoded, &want)
+		if got := line.Verdict.Matches[0].Info; got != want {
+			t.Fatalf("info %q, encoding/json says %q", got, want)
+		}
+	})
+}

@@ -1,0 +1,108 @@
+package pdns
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
+)
+
+// Writer writes records of one kind straight to one stream, for captures: who
+// records waits for the stream instead of losing anything, which is what a
+// detect.Sink must never do behind a resolver. It belongs to one goroutine.
+type Writer struct {
+	lines *lines     // one of the two
+	sums  *aggregate // the other
+	every int64      // seconds of the data's own time between two flushes of sums
+	begun int64      // when the data of the current sums began
+	out   stream
+	line  []byte // scratch
+}
+
+// NewCOFWriter writes COF lines to w. Of cfg it uses FlushInterval, in the time
+// of the data, and MemoryBytes.
+func NewCOFWriter(w io.Writer, cfg COFConfig, sensorID string) *Writer {
+	return &Writer{
+		sums:  newAggregate(cfg.MemoryBytes, sensorID),
+		every: int64(cfg.FlushInterval.Seconds()),
+		out:   stream{w: w},
+	}
+}
+
+// NewTransactionWriter writes transaction lines to w. A nil suffixes is the
+// list that the module was built with.
+func NewTransactionWriter(w io.Writer, client ClientAddress, suffixes *dnsname.Suffixes) *Writer {
+	if suffixes == nil {
+		suffixes = dnsname.DefaultSuffixes()
+	}
+	return &Writer{lines: &lines{client: client, suffixes: suffixes}, out: stream{w: w}}
+}
+
+// Record writes t, or adds it to the sums. After an error of the stream it does
+// nothing but count; Close returns the error.
+func (w *Writer) Record(t *detect.Transaction) {
+	if w.lines != nil {
+		w.line = w.lines.append(w.line[:0], t)
+		w.out.row(w.line, t.Query.Time.Unix())
+		return
+	}
+	if !t.Answered() {
+		return
+	}
+	if at := t.Query.Time.Unix(); w.sums.empty() {
+		w.begun = at
+	} else if at-w.begun >= w.every || w.sums.full() {
+		w.sums.flush(&w.out)
+		w.begun = at
+	}
+	w.sums.add(t)
+}
+
+// Close writes what is left, and returns the first error of all. It does not
+// close the stream.
+func (w *Writer) Close() error {
+	if w.sums != nil {
+		w.sums.flush(&w.out)
+	}
+	_ = w.out.flush() // sticks in out.err
+	if w.out.err != nil {
+		return fmt.Errorf("%d lines lost: %w", w.out.lost, w.out.err)
+	}
+	return nil
+}
+
+// stream gathers lines for a writer that is believed to block, not to fail:
+// after its first error it takes lines only to count them.
+type stream struct {
+	w       io.Writer
+	buf     []byte
+	pending uint64
+	lost    uint64
+	err     error
+}
+
+const streamBuffer = 64 << 10
+
+func (s *stream) row(line []byte, _ int64) bool {
+	if s.err != nil {
+		s.lost++
+		return true // or the sums would grow for ever
+	}
+	if len(s.buf)+len(line) > streamBuffer {
+		_ = s.flush()
+	}
+	s.buf = append(s.buf, line...)
+	s.pending++
+	return true
+}
+
+func (s *stream) flush() error {
+	if s.err == nil && len(s.buf) > 0 {
+		if _, s.err = s.w.Write(s.buf); s.err != nil {
+			s.lost += s.pending
+		}
+	}
+	s.buf, s.pending = s.buf[:0], 0
+	return s.err
+}
