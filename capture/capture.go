@@ -1,0 +1,233 @@
+// Package capture turns captured packets into transactions: it reads a file,
+// takes DNS messages out of the packets, pairs questions with answers, and has
+// the same detector judge them that judges queries in the resolver. Nothing is
+// enforced; a verdict's action says what would have happened.
+//
+// Every packet is accounted for: packets = DNS messages + drops, each drop with
+// the stage and the reason. TCP, fragments and tunnels are such reasons for
+// now. DNS itself is read by internal/dnswire, which keeps the good part of a
+// broken message. The package refuses to read a clock: time is the packets'
+// own, so that a file gives the same records every time.
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/detect"
+	"go.uber.org/zap"
+)
+
+// Config says what of a capture is read.
+type Config struct {
+	// Ports are the UDP ports that speak DNS. Default: 53.
+	Ports []uint16 `yaml:"ports"`
+	// PairTimeout is how long, in the time of the packets, a query waits for
+	// its response; then it counts as unanswered. Default: 5s.
+	PairTimeout time.Duration `yaml:"pair_timeout"`
+	// MaxPending bounds the queries that wait at the same time; the oldest goes
+	// first, as unanswered. A query takes about 450 bytes. Default: 65536.
+	MaxPending int `yaml:"max_pending"`
+}
+
+// DefaultConfig is what a Config says by default.
+func DefaultConfig() Config {
+	return Config{Ports: []uint16{53}, PairTimeout: 5 * time.Second, MaxPending: 1 << 16}
+}
+
+// Validate says everything that is wrong with c.
+func (c *Config) Validate() error {
+	var errs []error
+	if len(c.Ports) == 0 {
+		errs = append(errs, errors.New("ports: must name at least one port"))
+	}
+	for i, p := range c.Ports {
+		if p == 0 {
+			errs = append(errs, fmt.Errorf("ports[%d]: must not be 0", i))
+		}
+	}
+	if c.PairTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("pair_timeout: must be over 0s, got %v", c.PairTimeout))
+	}
+	if c.MaxPending < 1 {
+		errs = append(errs, fmt.Errorf("max_pending: must be at least 1, got %d", c.MaxPending))
+	}
+	return errors.Join(errs...)
+}
+
+// Inspector judges. Both methods are called by the one goroutine that reads,
+// once for each transaction, when it is complete.
+type Inspector interface {
+	// Inspect judges the query. v comes empty, with Unscored NotAsked and
+	// perhaps with room in Matches.
+	Inspect(q *detect.Query, v *detect.Verdict)
+	// InspectAnswer adds to v what the response says of the query: names on
+	// its CNAME chain, addresses.
+	InspectAnswer(q *detect.Query, response []byte, v *detect.Verdict)
+}
+
+// Deps are what a Capture works with.
+type Deps struct {
+	Inspector Inspector // nil: nothing is judged, and verdicts say so
+	// Sinks take every transaction. One that must lose nothing may block.
+	Sinks    []detect.Sink
+	Log      *zap.Logger
+	Registry prometheus.Registerer
+}
+
+// Capture reads captures, one at a time. It starts no goroutine.
+type Capture struct {
+	deps    Deps
+	ports   map[uint16]bool
+	pending *pairs
+	counts  counters
+
+	// Memory that is used again for every packet.
+	datagram datagram
+	message  message
+	tx       detect.Transaction // what the sinks are handed
+
+	servers map[netip.Addr]string
+}
+
+// New checks the configuration and registers the metrics.
+func New(cfg Config, deps Deps) (*Capture, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("capture: %w", err)
+	}
+	c := &Capture{
+		deps:    deps,
+		ports:   make(map[uint16]bool, len(cfg.Ports)),
+		pending: newPairs(cfg.MaxPending, cfg.PairTimeout),
+		servers: map[netip.Addr]string{},
+	}
+	for _, p := range cfg.Ports {
+		c.ports[p] = true
+	}
+	if err := c.counts.register(deps.Registry); err != nil {
+		return nil, fmt.Errorf("capture: metrics: %w", err)
+	}
+	return c, nil
+}
+
+// FileError says where in a capture reading came to an end. What was read until
+// then has gone to the sinks.
+type FileError struct {
+	File   string
+	Packet uint64 // the first one that was not read, from 1; 0 if the file's header was not read
+	Err    error
+}
+
+func (e *FileError) Error() string {
+	if e.Packet == 0 {
+		return fmt.Sprintf("%s: %v", e.File, e.Err)
+	}
+	return fmt.Sprintf("%s: packet %d: %v", e.File, e.Packet, e.Err)
+}
+
+// Unwrap is the cause.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// ReadFile reads the capture at path.
+func (c *Capture) ReadFile(ctx context.Context, path string) error {
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return err // it names the file
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	return c.read(ctx, path, f)
+}
+
+// Read reads a capture from r: pcap or pcapng in either byte order, or one of
+// them in gzip, by magic number. At its end, and at an error, queries that
+// still wait are unanswered. A capture that ends inside of a packet, as one
+// does whose writer was stopped, is no error: what is missing counts as one
+// packet, dropped. Read returns between two packets when ctx ends; it cannot
+// end a wait for r.
+func (c *Capture) Read(ctx context.Context, r io.Reader) error {
+	return c.read(ctx, "input", r)
+}
+
+func (c *Capture) read(ctx context.Context, name string, r io.Reader) error {
+	defer c.finish()
+	src, err := openSource(r)
+	if err != nil {
+		return &FileError{File: name, Err: err}
+	}
+	for n := uint64(1); ; n++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		p, err := src.next()
+		switch {
+		case err == nil:
+			c.packet(&p)
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			c.counts.packets.Add(1)
+			c.counts.drop(dropCut)
+			c.deps.Log.Warn("capture ends inside of a packet", zap.String("file", name), zap.Uint64("packet", n))
+			return nil
+		default:
+			return &FileError{File: name, Packet: n, Err: err}
+		}
+	}
+}
+
+// finish ends the wait of all queries.
+func (c *Capture) finish() {
+	for {
+		p := c.pending.oldest()
+		if p == nil {
+			return
+		}
+		c.unanswered(p)
+	}
+}
+
+// packet counts one packet exactly once, whatever happens to it.
+func (c *Capture) packet(p *packet) {
+	c.counts.packets.Add(1)
+	c.counts.seen(p.time)
+	why := c.decode(p)
+	if why != 0 {
+		c.counts.drop(why)
+		return
+	}
+	c.counts.messages.Add(1)
+	for p := c.pending.expired(c.datagram.time); p != nil; p = c.pending.expired(c.datagram.time) {
+		c.unanswered(p)
+	}
+	c.handle()
+}
+
+// decode finds the message in a packet. A panic there is a bug, and the next
+// packet is not to pay for it.
+func (c *Capture) decode(p *packet) (why drop) {
+	defer func() {
+		if r := recover(); r != nil {
+			c.panicked(r)
+			why = dropPanic
+		}
+	}()
+	if why := decode(p, c.ports, &c.datagram); why != 0 {
+		return why
+	}
+	if !c.message.read(c.datagram.payload) {
+		return dropDNSShort
+	}
+	return 0
+}
+
+func (c *Capture) panicked(value any) {
+	c.counts.panics.Add(1)
+	c.deps.Log.Error("panic while reading a capture", zap.Any("panic", value), zap.Stack("stack"))
+}
