@@ -22,9 +22,9 @@ var ErrModelIntegrity = errors.New("model integrity")
 // domain, or punycode.
 var ErrNoVector = errors.New("name has no feature vector")
 
-// DGAModel judges registered domains: a bundle of n-gram tables, trees and
+// Model judges registered domains: a bundle of n-gram tables, trees and
 // thresholds. It is immutable and safe for concurrent use.
-type DGAModel struct {
+type Model struct {
 	info       ModelInfo
 	extractor  *feature.Extractor
 	trees      *gbm.Model
@@ -60,7 +60,7 @@ type Threshold struct {
 var embedded embed.FS
 
 // EmbeddedModel loads the model that the program was built with.
-func EmbeddedModel() (*DGAModel, error) {
+func EmbeddedModel() (*Model, error) {
 	dir, err := fs.Sub(embedded, "model")
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ func EmbeddedModel() (*DGAModel, error) {
 // such names are rarer than in training: Level says what it means. A name
 // without a vector is an error, and so is whatever goes wrong; an error is never
 // a score. It does not allocate.
-func (m *DGAModel) Score(split dnsname.Split) (score float64, err error) {
+func (m *Model) Score(split dnsname.Split) (score float64, err error) {
 	// The trees were checked when they were loaded. Should one panic all the
 	// same, this name is not judged; the query that it came with goes on.
 	defer func() {
@@ -91,7 +91,7 @@ func (m *DGAModel) Score(split dnsname.Split) (score float64, err error) {
 }
 
 // Level is the score in words.
-func (m *DGAModel) Level(score float64) Level {
+func (m *Model) Level(score float64) Level {
 	for l := LevelHigh; l > LevelNone; l-- {
 		if score >= m.thresholds[l] {
 			return l
@@ -102,12 +102,12 @@ func (m *DGAModel) Level(score float64) Level {
 
 // Features appends the vector of the name to dst; nothing for a name that has
 // none. Values are in the order of FeatureNames.
-func (m *DGAModel) Features(dst []float64, split dnsname.Split) []float64 {
+func (m *Model) Features(dst []float64, split dnsname.Split) []float64 {
 	return m.extractor.Append(dst, split)
 }
 
 // FeatureNames are the names of the features, in order.
-func (m *DGAModel) FeatureNames() []string { return feature.Names() }
+func (m *Model) FeatureNames() []string { return feature.Names() }
 
 // Info says which model it is.
-func (m *DGAModel) Info() ModelInfo { return m.info }
+func (m *Model) Info() ModelInfo { return m.info }

@@ -56,7 +56,7 @@ type manifestLevel struct {
 // feature set, tables, trees, thresholds, and at last that it gives the vectors
 // and scores that its training gave. Whatever is wrong with the bundle is an
 // error that wraps ErrModelIntegrity; a file that cannot be read is not.
-func LoadModel(fsys fs.FS) (*DGAModel, error) {
+func LoadModel(fsys fs.FS) (*Model, error) {
 	text, err := readBounded(fsys, ManifestFile, maxManifest)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func LoadModel(fsys fs.FS) (*DGAModel, error) {
 		return nil, integrity(TreesFile, err)
 	}
 	sum := sha256.Sum256(text)
-	m := &DGAModel{
+	m := &Model{
 		extractor: feature.New(tables),
 		trees:     trees,
 		info: ModelInfo{

@@ -25,7 +25,7 @@ const (
 // A line has a registered domain, the label's score by the trainer's own
 // library, and the vector as the bits of float32 in hexadecimal; the first line
 // names the columns.
-func (m *DGAModel) selfTest(text []byte) error {
+func (m *Model) selfTest(text []byte) error {
 	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
 	if want := "name\tscore\t" + strings.Join(feature.Names(), "\t"); lines[0] != want {
 		return fmt.Errorf("starts with %.60q, want %.60q", lines[0], want)
@@ -41,7 +41,7 @@ func (m *DGAModel) selfTest(text []byte) error {
 	return nil
 }
 
-func (m *DGAModel) selfTestLine(line string) error {
+func (m *Model) selfTestLine(line string) error {
 	fields := strings.Split(line, "\t")
 	if len(fields) != feature.Count+2 {
 		return fmt.Errorf("%d columns, want %d", len(fields), feature.Count+2)

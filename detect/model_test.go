@@ -27,7 +27,7 @@ func splitName(t testing.TB, s string) dnsname.Split {
 	return dnsname.DefaultSuffixes().Split(n)
 }
 
-func embeddedModel(t testing.TB) *detect.DGAModel {
+func embeddedModel(t testing.TB) *detect.Model {
 	t.Helper()
 	m, err := detect.EmbeddedModel()
 	if err != nil {

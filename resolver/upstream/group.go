@@ -139,3 +139,13 @@ func (g *Group) zone(name dnsname.Name) uint64 {
 	}
 	return maphash.Bytes(g.seed, name)
 }
+
+// Up is how many servers are not known to be down.
+func (g *Group) Up() (n int) {
+	for _, s := range g.servers {
+		if !s.health.isDown.Load() {
+			n++
+		}
+	}
+	return n
+}

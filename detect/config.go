@@ -1,0 +1,174 @@
+package detect
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+// Modes of a list, the model or an answer check.
+const (
+	ModeOff     = "off"     // not asked at all
+	ModeMonitor = "monitor" // judged and recorded, nothing else happens
+	ModeEnforce = "enforce" // the action is carried out
+)
+
+// Config is the policy: what is judged, and what should follow.
+type Config struct {
+	// OwnZones are the site's own zones. Names in them get no score, and
+	// answers for them may point into private address space.
+	OwnZones []string `yaml:"own_zones"`
+	// Block is what an enforced verdict answers, unless a list says otherwise.
+	Block BlockConfig `yaml:"block"`
+	// Model is the detector of generated names.
+	Model ModelConfig `yaml:"model"`
+	// Answers says what of an answer is checked before the client gets it.
+	Answers AnswersConfig `yaml:"answers"`
+}
+
+// BlockConfig shapes the answers of enforced verdicts.
+type BlockConfig struct {
+	// Action: nxdomain, nodata, zero_ip (0.0.0.0 and ::), sinkhole (the
+	// addresses below), refuse, drop or truncate. Default zero_ip.
+	Action string `yaml:"action"`
+	// TTL of what we answer ourselves. Short, so that an allow entry works
+	// soon. Default 10s.
+	TTL time.Duration `yaml:"ttl"`
+	// SinkholeIPv4 and SinkholeIPv6 are the addresses of the action sinkhole.
+	SinkholeIPv4 []string `yaml:"sinkhole_ipv4"`
+	SinkholeIPv6 []string `yaml:"sinkhole_ipv6"`
+}
+
+// ModelConfig says how the model's scores are used.
+type ModelConfig struct {
+	// Mode: off, monitor or enforce. Default monitor.
+	Mode string `yaml:"mode"`
+	// Path is a folder with a model to use instead of the built-in one.
+	Path string `yaml:"path"`
+	// Level from which a score counts as a detection: low, medium or high. The
+	// model's card states the false positive rate of each. Default high.
+	Level string `yaml:"level"`
+	// Action overrides block.action for the model's detections.
+	Action string `yaml:"action"`
+	// CacheEntries is how many registered domains keep their score. Each takes
+	// 8 octets. Default 131072.
+	CacheEntries int `yaml:"cache_entries"`
+}
+
+// AnswersConfig says how answers are checked. In each, enforce means: as the
+// list that was hit says.
+type AnswersConfig struct {
+	// CNAME: targets of CNAME records against the lists. Default enforce.
+	CNAME string `yaml:"cname"`
+	// Address: addresses in answers against the lists. Default monitor, since
+	// one bad site on a shared host would take its neighbours with it.
+	Address string `yaml:"address"`
+	// Rebinding: private addresses for public names. Default monitor.
+	Rebinding string `yaml:"rebinding"`
+	// RebindingAllow are zones that may point into private address space.
+	RebindingAllow []string `yaml:"rebinding_allow"`
+}
+
+// ListPolicy is what a hit in one list means.
+type ListPolicy struct {
+	// Mode: monitor or enforce. Default enforce, since a list works only where
+	// somebody named it.
+	Mode string `yaml:"mode"`
+	// Action overrides block.action for this list.
+	Action string `yaml:"action"`
+	// EDE is the Extended DNS Error to answer with (RFC 8914): 15 blocked by
+	// the operator, 16 censored by order from outside, 17 filtered at the
+	// user's own wish. Default 15.
+	EDE int `yaml:"ede"`
+}
+
+// DefaultConfig is the policy without any configuration.
+func DefaultConfig() Config {
+	return Config{
+		Block:   BlockConfig{Action: ZeroIP.String(), TTL: 10 * time.Second},
+		Model:   ModelConfig{Mode: ModeMonitor, Level: LevelHigh.String(), CacheEntries: 1 << 17},
+		Answers: AnswersConfig{CNAME: ModeEnforce, Address: ModeMonitor, Rebinding: ModeMonitor},
+	}
+}
+
+// DefaultListPolicy is what a list's hits mean without configuration.
+func DefaultListPolicy() ListPolicy {
+	return ListPolicy{Mode: ModeEnforce, EDE: int(dnswire.EDEBlocked)}
+}
+
+const maxTTL = 7 * 24 * time.Hour
+
+// Validate says everything that is wrong with c.
+func (c *Config) Validate() error {
+	_, err := newPolicy(c, nil)
+	return err
+}
+
+// Validate says everything that is wrong with p.
+func (p *ListPolicy) Validate() error {
+	var errs []error
+	checkMode(&errs, "mode", p.Mode, ModeMonitor, ModeEnforce)
+	if p.Action != "" {
+		parseAction(&errs, "action", p.Action)
+	}
+	if p.EDE < int(dnswire.EDEBlocked) || p.EDE > int(dnswire.EDEFiltered) {
+		errs = append(errs, fmt.Errorf("ede: must be 15 (blocked), 16 (censored) or 17 (filtered), got %d", p.EDE))
+	}
+	return errors.Join(errs...)
+}
+
+func checkMode(errs *[]error, field, mode string, allowed ...string) {
+	if !slices.Contains(allowed, mode) {
+		*errs = append(*errs, fmt.Errorf("%s: must be one of %q, got %q", field, allowed, mode))
+	}
+}
+
+func parseAction(errs *[]error, field, s string) Action {
+	for a := NXDOMAIN; int(a) < len(actionNames); a++ {
+		if actionNames[a] == s {
+			return a
+		}
+	}
+	*errs = append(*errs, fmt.Errorf("%s: must be one of %q, got %q", field, actionNames[NXDOMAIN:], s))
+	return Pass
+}
+
+func parseLevel(errs *[]error, field, s string) Level {
+	for l := LevelLow; l <= LevelHigh; l++ {
+		if levelNames[l] == s {
+			return l
+		}
+	}
+	*errs = append(*errs, fmt.Errorf("%s: must be one of %q, got %q", field, levelNames[LevelLow:], s))
+	return LevelHigh
+}
+
+func parseAddrs(errs *[]error, field string, in []string, want4 bool) (out []netip.Addr) {
+	for i, s := range in {
+		a, err := netip.ParseAddr(s)
+		if err != nil || a.Is4() != want4 || a.Zone() != "" {
+			family := map[bool]string{true: "IPv4", false: "IPv6"}[want4]
+			*errs = append(*errs, fmt.Errorf("%s[%d]: must be an %s address, got %q", field, i, family, s))
+			continue
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+func parseZones(errs *[]error, field string, in []string) (out []dnsname.Name) {
+	for i, s := range in {
+		n, err := dnsname.Parse(s)
+		if err != nil {
+			*errs = append(*errs, fmt.Errorf("%s[%d]: %q is not a domain name: %w", field, i, s, err))
+			continue
+		}
+		out = append(out, n)
+	}
+	return out
+}

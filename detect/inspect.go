@@ -1,0 +1,237 @@
+package detect
+
+import (
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/blocklist"
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+	"go.uber.org/zap"
+)
+
+// Lists is where the current lists come from; blocklist.Lists is one.
+type Lists interface {
+	Snapshot() *blocklist.Snapshot
+}
+
+// Deps is what a Detector works with.
+type Deps struct {
+	Log      *zap.Logger
+	Registry prometheus.Registerer
+	Lists    Lists
+	Suffixes *dnsname.Suffixes
+}
+
+// Detector judges names and answers. It is safe for use by many goroutines;
+// Swap replaces policy and model under their feet.
+type Detector struct {
+	deps    Deps
+	special map[string]bool
+	state   atomic.Pointer[state]
+	metrics *metrics
+}
+
+// state is what one query is judged by, from its first step to its last.
+type state struct {
+	policy *policy
+	model  *Model  // nil: none, and names go unscored
+	scores *scores // of this model
+}
+
+// New makes a Detector. model may be nil: names are then "not judged".
+func New(cfg Config, lists map[string]ListPolicy, model *Model, deps Deps) (*Detector, error) {
+	d := &Detector{deps: deps, special: specialZones(), metrics: newMetrics(deps.Registry)}
+	return d, d.Swap(cfg, lists, model)
+}
+
+// Swap replaces policy and model at once. An error leaves the old ones.
+func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) error {
+	p, err := newPolicy(&cfg, lists)
+	if err != nil {
+		return err
+	}
+	next := &state{policy: p, model: model}
+	if old := d.state.Load(); old != nil && old.model == model && model != nil && cfg.Model.CacheEntries <= len(old.scores.sets)*ways {
+		next.scores = old.scores
+	} else if model != nil {
+		next.scores = newScores(cfg.Model.CacheEntries)
+	}
+	d.state.Store(next)
+	d.metrics.setModel(model)
+	return nil
+}
+
+// Inspect judges a query, in this order:
+//
+//  1. an allow list passes it, and nothing else is asked;
+//  2. the block lists, every one, so that the record names all that would have
+//     caught it;
+//  3. the model, on the registered domain;
+//  4. policy takes the action of the first enforced hit, lists before model; if
+//     none is enforced, that of the first hit, to be recorded only.
+//
+// v is overwritten; its Matches keep their memory. Nothing in v may be used
+// longer than q.Name, except Matches' strings. A panic on the way leaves the
+// query "not judged" and is counted.
+func (d *Detector) Inspect(q *Query, v *Verdict) {
+	*v = Verdict{Unscored: NotAsked, Matches: v.Matches[:0]}
+	defer d.notJudged(v)
+	st := d.state.Load()
+	snapshot := d.deps.Lists.Snapshot()
+	var buf [4]blocklist.Hit
+	for _, hit := range snapshot.Match(buf[:0], q.Name) {
+		v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info})
+		if hit.List.Kind == blocklist.Allow {
+			v.Origin = OriginAllowList
+			continue
+		}
+		if v.Origin != OriginAllowList {
+			st.policy.list(hit.List.Name).apply(v, OriginBlockList, !hit.ObserveOnly)
+		}
+	}
+	if v.Origin == OriginAllowList {
+		v.Unscored, v.Action, v.Enforced, v.Answer = Allowed, Pass, false, nil
+		return
+	}
+	d.score(st, q, v)
+}
+
+// Record counts the final verdict of a transaction: a Detector is a Sink, so
+// that each query counts once, with what its answer added.
+func (d *Detector) Record(t *Transaction) { d.metrics.count(&t.Verdict) }
+
+// score fills in the model's part of a verdict.
+func (d *Detector) score(st *state, q *Query, v *Verdict) {
+	if st.model == nil || st.policy.modelOff {
+		v.Unscored = NoModel
+		return
+	}
+	if q.Class != dnswire.ClassIN {
+		return
+	}
+	split := d.deps.Suffixes.Split(q.Name)
+	v.Registered = split.Registered
+	if v.Unscored = classify(q.Name, split, st.policy.ownZones, d.special); v.Unscored != Scored {
+		return
+	}
+	score, ok := st.scores.get(split.Registered)
+	if !ok {
+		var err error
+		if score, err = st.model.Score(split); err != nil {
+			v.Unscored = Failed
+			d.metrics.failed.Add(1)
+			return
+		}
+		score = quantize(score)
+		st.scores.put(split.Registered, score)
+		d.metrics.scored(score)
+	}
+	v.Score, v.Level = score, st.model.Level(score)
+	if v.Origin == OriginNone {
+		v.Origin = OriginModel
+	}
+	if v.Level >= st.policy.modelLevel {
+		st.policy.model.apply(v, OriginModel, true)
+	}
+}
+
+// InspectAnswer judges what an answer points to: the targets of its CNAMEs and
+// its addresses against the lists, and private addresses for public names. It
+// adds to v, the verdict of the query, and may give it an enforced action that
+// it had not. response is a whole message; one that cannot be read adds
+// nothing.
+func (d *Detector) InspectAnswer(q *Query, response []byte, v *Verdict) {
+	if v.Origin == OriginAllowList || v.Blocks() {
+		return
+	}
+	defer d.notJudged(v)
+	st := d.state.Load()
+	_, walk, err := dnswire.WalkMessage(response)
+	if err != nil {
+		return
+	}
+	snapshot := d.deps.Lists.Snapshot()
+	for r := (dnswire.Record{}); walk.Next(&r) && r.Section == dnswire.Answer; {
+		switch r.Type {
+		case dnswire.TypeCNAME:
+			if st.policy.cname != ModeOff {
+				d.inspectTarget(st, snapshot, &r, response, v)
+			}
+		case dnswire.TypeA, dnswire.TypeAAAA:
+			if addr := r.Address(response).Unmap(); addr.IsValid() {
+				d.inspectAddress(st, snapshot, q, addr, v)
+			}
+		}
+	}
+}
+
+func (d *Detector) inspectTarget(st *state, snapshot *blocklist.Snapshot, r *dnswire.Record, response []byte, v *Verdict) {
+	var nameBuf [dnsname.MaxWire]byte
+	target, err := r.Target(nameBuf[:0], response)
+	if err != nil {
+		return
+	}
+	var buf [4]blocklist.Hit
+	hits := snapshot.Match(buf[:0], target)
+	for _, hit := range hits {
+		if hit.List.Kind == blocklist.Allow {
+			return // the target is fine; the rest of the answer is still looked at
+		}
+	}
+	for _, hit := range hits {
+		v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Kind: MatchTarget})
+		st.policy.list(hit.List.Name).apply(v, OriginBlockList, !hit.ObserveOnly && st.policy.cname == ModeEnforce)
+	}
+}
+
+func (d *Detector) inspectAddress(st *state, snapshot *blocklist.Snapshot, q *Query, addr netip.Addr, v *Verdict) {
+	if st.policy.address != ModeOff {
+		var buf [4]blocklist.Hit
+		for _, hit := range snapshot.MatchAddr(buf[:0], addr) {
+			if hit.List.Kind == blocklist.Allow {
+				continue
+			}
+			v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Kind: MatchAddress})
+			st.policy.list(hit.List.Name).apply(v, OriginBlockList, !hit.ObserveOnly && st.policy.address == ModeEnforce)
+		}
+	}
+	if st.policy.rebindingMode != ModeOff && private(addr) && d.public(st, q.Name) {
+		st.policy.rebinding.apply(v, OriginRebinding, true)
+	}
+}
+
+// public says whether a name belongs to the public DNS, so that an address of
+// the local network has no business in its answer.
+func (d *Detector) public(st *state, n dnsname.Name) bool {
+	if within(n, st.policy.rebindingAllow) {
+		return false
+	}
+	split := d.deps.Suffixes.Split(n)
+	switch classify(n, split, st.policy.ownZones, d.special) {
+	case Scored, IDN, ServiceLabel:
+		return split.Known // a top label that nobody knows is some site's own
+	}
+	return false
+}
+
+// private says whether an address belongs to no public host: loopback, RFC
+// 1918, RFC 6598, link-local, RFC 4193. The unspecified address is what other
+// resolvers block with, and attacks nobody.
+func private(a netip.Addr) bool {
+	return a.IsLoopback() || a.IsPrivate() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a)
+}
+
+// sharedSpace is carrier grade NAT (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// notJudged turns a panic into "not judged". It must be deferred directly.
+func (d *Detector) notJudged(v *Verdict) {
+	if recover() != nil {
+		*v = Verdict{Unscored: Failed, Matches: v.Matches[:0]}
+		d.metrics.failed.Add(1)
+		// The stack and not the value, which may hold parts of the name.
+		d.deps.Log.Error("inspection panicked, query passed without a verdict", zap.Stack("stack"))
+	}
+}

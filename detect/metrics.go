@@ -1,0 +1,84 @@
+package detect
+
+import (
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics counts verdicts without a lock or a label look-up on the query path:
+// plain counters by place, turned into series when somebody scrapes.
+type metrics struct {
+	verdicts [len(originNames)][len(actionNames)][2]atomic.Uint64
+	failed   atomic.Uint64
+	score    prometheus.Histogram
+	model    *prometheus.GaugeVec
+}
+
+var (
+	verdictsDesc = prometheus.NewDesc("weir_verdicts_total",
+		"Queries by whose judgement it was, the action that policy wants, and whether it is enforced or only watched.",
+		[]string{"origin", "action", "mode"}, nil)
+	failedDesc = prometheus.NewDesc("weir_detect_failures_total",
+		"Names that could not be judged because the scorer failed.", nil, nil)
+)
+
+var modeNames = [2]string{ModeMonitor, ModeEnforce}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{
+		score: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "weir_score",
+			Help:    "Scores of registered domains, one for each evaluation of the model (not for cached scores).",
+			Buckets: []float64{.01, .05, .1, .25, .5, .75, .9, .95, .99, .999},
+		}),
+		model: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "weir_model_info",
+			Help: "The model in use; the value is always 1.",
+		}, []string{"name", "version", "features", "sha256"}),
+	}
+	reg.MustRegister(m.score, m.model, m)
+	return m
+}
+
+func (m *metrics) place(v *Verdict) *atomic.Uint64 {
+	mode := 0
+	if v.Enforced {
+		mode = 1
+	}
+	return &m.verdicts[v.Origin][v.Action][mode]
+}
+
+func (m *metrics) count(v *Verdict) { m.place(v).Add(1) }
+
+func (m *metrics) scored(score float64) { m.score.Observe(score) }
+
+func (m *metrics) setModel(model *Model) {
+	m.model.Reset()
+	if model != nil {
+		info := model.Info()
+		m.model.WithLabelValues(info.Name, info.Version, info.FeatureSet, info.SHA256).Set(1)
+	}
+}
+
+// Describe is part of prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- verdictsDesc
+	ch <- failedDesc
+}
+
+// Collect is part of prometheus.Collector. Series that never moved are left
+// out, except those of an unjudged and of a passed query.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for o := range m.verdicts {
+		for a := range m.verdicts[o] {
+			for e := range m.verdicts[o][a] {
+				if n := m.verdicts[o][a][e].Load(); n > 0 || (a == 0 && e == 0) {
+					ch <- prometheus.MustNewConstMetric(verdictsDesc, prometheus.CounterValue, float64(n),
+						originNames[o], actionNames[a], modeNames[e])
+				}
+			}
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(failedDesc, prometheus.CounterValue, float64(m.failed.Load()))
+}

@@ -1,0 +1,126 @@
+package detect
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+// policy is a Config that was checked and made ready to use. It is immutable.
+type policy struct {
+	ownZones       []dnsname.Name
+	rebindingAllow []dnsname.Name
+	model          rule
+	modelOff       bool
+	modelLevel     Level
+	rebinding      rule
+	cname, address string
+	rebindingMode  string
+	lists          map[string]rule
+	fallback       rule // for a list that the policy does not know (yet)
+}
+
+// rule is what one kind of hit leads to.
+type rule struct {
+	action   Action
+	enforced bool
+	answer   *BlockAnswer
+}
+
+func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
+	var errs []error
+	action := parseAction(&errs, "block.action", c.Block.Action)
+	if c.Block.TTL < 0 || c.Block.TTL > maxTTL {
+		errs = append(errs, fmt.Errorf("block.ttl: must be 0s to %s, got %s", maxTTL, c.Block.TTL))
+	}
+	answer := BlockAnswer{
+		TTL: c.Block.TTL,
+		V4:  parseAddrs(&errs, "block.sinkhole_ipv4", c.Block.SinkholeIPv4, true),
+		V6:  parseAddrs(&errs, "block.sinkhole_ipv6", c.Block.SinkholeIPv6, false),
+		EDE: dnswire.EDEBlocked,
+	}
+	p := &policy{
+		ownZones:       parseZones(&errs, "own_zones", c.OwnZones),
+		rebindingAllow: parseZones(&errs, "answers.rebinding_allow", c.Answers.RebindingAllow),
+		cname:          c.Answers.CNAME,
+		address:        c.Answers.Address,
+		rebindingMode:  c.Answers.Rebinding,
+		lists:          make(map[string]rule, len(lists)),
+	}
+	checkMode(&errs, "model.mode", c.Model.Mode, ModeOff, ModeMonitor, ModeEnforce)
+	checkMode(&errs, "answers.cname", c.Answers.CNAME, ModeOff, ModeMonitor, ModeEnforce)
+	checkMode(&errs, "answers.address", c.Answers.Address, ModeOff, ModeMonitor, ModeEnforce)
+	checkMode(&errs, "answers.rebinding", c.Answers.Rebinding, ModeOff, ModeMonitor, ModeEnforce)
+	p.modelLevel = parseLevel(&errs, "model.level", c.Model.Level)
+	p.modelOff = c.Model.Mode == ModeOff
+	if c.Model.CacheEntries < minScoreEntries || c.Model.CacheEntries > maxScoreEntries {
+		errs = append(errs, fmt.Errorf("model.cache_entries: must be %d to %d, got %d", minScoreEntries, maxScoreEntries, c.Model.CacheEntries))
+	}
+	make := func(field, own, mode string, ede uint16) rule {
+		r := rule{action: action, enforced: mode == ModeEnforce}
+		if own != "" {
+			r.action = parseAction(&errs, field, own)
+		}
+		if r.action == Sinkhole && len(answer.V4)+len(answer.V6) == 0 {
+			errs = append(errs, fmt.Errorf("%s: sinkhole needs block.sinkhole_ipv4 or block.sinkhole_ipv6", field))
+		}
+		a := answer
+		a.EDE = ede
+		r.answer = &a
+		return r
+	}
+	p.fallback = make("block.action", "", ModeMonitor, dnswire.EDEBlocked)
+	p.model = make("model.action", c.Model.Action, c.Model.Mode, dnswire.EDEBlocked)
+	p.rebinding = make("block.action", "", c.Answers.Rebinding, dnswire.EDEBlocked)
+	for name, l := range lists {
+		p.lists[name] = make("lists."+name+".action", l.Action, l.Mode, uint16(l.EDE))
+	}
+	return p, dedupe(errs)
+}
+
+// dedupe joins errs, each text once: several rules share one field.
+func dedupe(errs []error) error {
+	seen := map[string]bool{}
+	var out []error
+	for _, err := range errs {
+		if !seen[err.Error()] {
+			seen[err.Error()] = true
+			out = append(out, err)
+		}
+	}
+	return errors.Join(out...)
+}
+
+func (p *policy) list(name string) rule {
+	if r, ok := p.lists[name]; ok {
+		return r
+	}
+	return p.fallback
+}
+
+func within(n dnsname.Name, zones []dnsname.Name) bool {
+	for _, z := range zones {
+		if n.Within(z) {
+			return true
+		}
+	}
+	return false
+}
+
+// apply gives v the action of r, if nothing that counts more has: an enforced
+// action beats one that is only watched, and among equals the first wins.
+func (r rule) apply(v *Verdict, origin Origin, enforce bool) {
+	enforced := r.enforced && enforce
+	if v.Action != Pass && (v.Enforced || !enforced) {
+		return
+	}
+	v.Origin, v.Action, v.Enforced, v.Answer = origin, r.action, enforced, r.answer
+}
+
+// CheckPolicy says whether c and the lists' policies fit together.
+func CheckPolicy(c Config, lists map[string]ListPolicy) error {
+	_, err := newPolicy(&c, lists)
+	return err
+}
