@@ -1,0 +1,49 @@
+package resolver
+
+import (
+	"fmt"
+	"net/netip"
+)
+
+// acl says whom we answer. It is asked before a single octet is parsed.
+type acl struct {
+	prefixes []netip.Prefix
+}
+
+func parseACL(allow []string) (*acl, error) {
+	a := &acl{}
+	for i, s := range allow {
+		p, err := netip.ParsePrefix(s)
+		if addr, aerr := netip.ParseAddr(s); err != nil && aerr == nil {
+			p, err = addr.Prefix(addr.BitLen())
+		}
+		if err != nil {
+			return nil, fmt.Errorf("allow[%d]: must be an address or a network like 192.168.0.0/16, got %q", i, s)
+		}
+		a.prefixes = append(a.prefixes, p.Masked())
+	}
+	return a, nil
+}
+
+// allows takes an unmapped address.
+func (a *acl) allows(client netip.Addr) bool {
+	client = client.WithZone("")
+	for _, p := range a.prefixes {
+		if p.Contains(client) {
+			return true
+		}
+	}
+	return false
+}
+
+// everybody says whether some network is so large that strangers are in it: no
+// single organisation holds more than a /8, or in IPv6 a /16.
+func (a *acl) everybody() bool {
+	for _, p := range a.prefixes {
+		private := p.Addr().IsPrivate() || p.Addr().IsLinkLocalUnicast() || p.Addr().IsLoopback()
+		if limit := map[bool]int{true: 8, false: 16}[p.Addr().Is4()]; p.Bits() < limit && !(private && p.Bits() >= 7) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,144 @@
+package resolver
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/resolver/cache"
+	"github.com/weirdns/weir/resolver/upstream"
+)
+
+// Config is how the resolver listens, whom it serves, and how far it goes.
+type Config struct {
+	// Listen are the addresses for UDP and TCP. 0.0.0.0 is every IPv4 address
+	// and [::] every IPv6 one. Default 127.0.0.1:5300.
+	Listen []string `yaml:"listen"`
+	// Allow are the client networks that are answered; all others get nothing
+	// over UDP and a closed connection over TCP. Default: loopback, RFC 1918,
+	// RFC 6598, link-local and fc00::/7.
+	Allow []string `yaml:"allow"`
+	// OpenResolver must be true where Allow lets the whole internet in. An open
+	// resolver is a weapon for others. Default false.
+	OpenResolver bool `yaml:"open_resolver"`
+	// Workers is how many sockets and goroutines read UDP on each address.
+	// Default 0: one for each processor.
+	Workers int `yaml:"workers"`
+	// MaxUDPSize is the largest UDP answer in octets. Default 1232, which
+	// passes every network without fragments.
+	MaxUDPSize int `yaml:"max_udp_size"`
+	// MaxPending is how many queries may wait for an upstream at once, waiters
+	// for the same answer included. Default 8192.
+	MaxPending int `yaml:"max_pending"`
+	// SpecialNames are answered here and never forwarded: localhost, invalid,
+	// onion, alt, local, home.arpa, and the names by which browsers and phones
+	// ask whether they may bypass the network's resolver. Default true.
+	SpecialNames bool `yaml:"special_names"`
+	// SpecialExcept are zones to forward all the same, for example a local
+	// domain that an upstream serves.
+	SpecialExcept []string `yaml:"special_except"`
+	// TCP bounds connections from clients.
+	TCP TCPConfig `yaml:"tcp"`
+	// Cache bounds the answer cache.
+	Cache cache.Config `yaml:"cache"`
+	// Upstream is where queries are forwarded.
+	Upstream upstream.Config `yaml:"upstream"`
+}
+
+// TCPConfig bounds what TCP clients may hold.
+type TCPConfig struct {
+	// MaxConns over all listeners. Default 1024.
+	MaxConns int `yaml:"max_conns"`
+	// MaxConnsPerClient from one address. Default 128.
+	MaxConnsPerClient int `yaml:"max_conns_per_client"`
+	// MaxPipelined is how many queries of one connection are worked on at
+	// once; the next is read when one is answered. Default 64.
+	MaxPipelined int `yaml:"max_pipelined"`
+	// IdleTimeout closes a connection without a query. Default 10s.
+	IdleTimeout time.Duration `yaml:"idle_timeout"`
+	// MessageTimeout is how long a message that began may take to arrive, and
+	// an answer to be taken. Default 2s.
+	MessageTimeout time.Duration `yaml:"message_timeout"`
+}
+
+// DefaultConfig serves loopback and private networks on port 5300. It names no
+// upstream: the caller knows the system's.
+func DefaultConfig() Config {
+	return Config{
+		Listen: []string{"127.0.0.1:5300"},
+		Allow: []string{
+			"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+			"::1/128", "fc00::/7", "fe80::/10",
+		},
+		MaxUDPSize:   1232,
+		MaxPending:   8192,
+		SpecialNames: true,
+		TCP: TCPConfig{
+			MaxConns: 1024, MaxConnsPerClient: 128, MaxPipelined: 64,
+			IdleTimeout: 10 * time.Second, MessageTimeout: 2 * time.Second,
+		},
+		Cache:    cache.DefaultConfig(),
+		Upstream: upstream.DefaultConfig(),
+	}
+}
+
+// Validate says everything that is wrong with c.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if len(c.Listen) == 0 {
+		bad("listen: needs at least one address")
+	}
+	for i, s := range c.Listen {
+		if _, err := netip.ParseAddrPort(s); err != nil {
+			bad("listen[%d]: must be IP:port, got %q", i, s)
+		}
+	}
+	if a, err := parseACL(c.Allow); err != nil {
+		errs = append(errs, err)
+	} else if a.everybody() && !c.OpenResolver {
+		bad("allow: would answer the whole internet; set open_resolver: true if that is really meant")
+	}
+	inRange := func(field string, got, low, high int) {
+		if got < low || got > high {
+			bad("%s: must be %d to %d, got %d", field, low, high, got)
+		}
+	}
+	inRange("workers", c.Workers, 0, 256)
+	inRange("max_udp_size", c.MaxUDPSize, 512, 4096)
+	inRange("max_pending", c.MaxPending, 1, 1<<20)
+	for i, s := range c.SpecialExcept {
+		if _, err := dnsname.Parse(s); err != nil {
+			bad("special_except[%d]: %q is not a domain name: %v", i, s, err)
+		}
+	}
+	inRange("tcp.max_conns", c.TCP.MaxConns, 1, 1<<20)
+	inRange("tcp.max_conns_per_client", c.TCP.MaxConnsPerClient, 1, 1<<20)
+	inRange("tcp.max_pipelined", c.TCP.MaxPipelined, 1, 1<<12)
+	if c.TCP.IdleTimeout < 100*time.Millisecond {
+		bad("tcp.idle_timeout: must be at least 100ms, got %s", c.TCP.IdleTimeout)
+	}
+	if c.TCP.MessageTimeout < 100*time.Millisecond {
+		bad("tcp.message_timeout: must be at least 100ms, got %s", c.TCP.MessageTimeout)
+	}
+	errs = append(errs, prefixed("cache.", c.Cache.Validate()), prefixed("upstream.", c.Upstream.Validate()))
+	return errors.Join(errs...)
+}
+
+// prefixed puts a field's path in front of each of the errors that err joins.
+func prefixed(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return fmt.Errorf("%s%w", path, err)
+	}
+	var errs []error
+	for _, e := range joined.Unwrap() {
+		errs = append(errs, fmt.Errorf("%s%w", path, e))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,159 @@
+package resolver
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+// countedTypes have a series of their own; all others are "other", so that no
+// client decides how many series there are.
+var countedTypes = [...]uint16{
+	dnswire.TypeA, dnswire.TypeAAAA, dnswire.TypeHTTPS, dnswire.TypeSVCB, dnswire.TypePTR, dnswire.TypeTXT,
+	dnswire.TypeMX, dnswire.TypeNS, dnswire.TypeSOA, dnswire.TypeCNAME, dnswire.TypeDS, dnswire.TypeANY, srv,
+}
+
+const (
+	srv        = 33
+	otherType  = len(countedTypes)
+	rcodeCount = 24
+	sources    = int(detect.FromWire) + 1
+)
+
+// metrics are plain counters, turned into series when somebody scrapes.
+type metrics struct {
+	s *Resolver
+
+	requests  [2][2][len(countedTypes) + 1]atomic.Uint64 // by tcp, IPv6, type
+	responses [rcodeCount][sources]atomic.Uint64
+	typeIndex [256]uint8
+	duration  [sources]prometheus.Observer
+
+	ignored, refused, denied, overloaded  atomic.Uint64
+	writeErrors, acceptErrors, tcpRefused atomic.Uint64
+	panics                                atomic.Uint64
+}
+
+var (
+	requestsDesc = prometheus.NewDesc("weir_dns_requests_total",
+		"Queries by transport, address family and type.", []string{"proto", "family", "qtype"}, nil)
+	responsesDesc = prometheus.NewDesc("weir_dns_responses_total",
+		"Answers by response code and by where they came from; source policy with rcode none was dropped by policy.", []string{"rcode", "source"}, nil)
+	droppedDesc = prometheus.NewDesc("weir_dns_not_served_total",
+		"Messages that got no answer or an error before they were judged: ignored (no query), refused (malformed or unsupported), denied (client not allowed), overloaded.", []string{"reason"}, nil)
+	errorsDesc = prometheus.NewDesc("weir_dns_socket_errors_total",
+		"Answers that could not be written and connections that could not be accepted.", []string{"operation"}, nil)
+	tcpDesc = prometheus.NewDesc("weir_tcp_connections",
+		"Open client connections.", nil, nil)
+	tcpRefusedDesc = prometheus.NewDesc("weir_tcp_refused_total",
+		"Connections closed because a limit was reached.", nil, nil)
+	pendingDesc = prometheus.NewDesc("weir_dns_pending",
+		"Queries that wait for an upstream.", nil, nil)
+	panicsDesc = prometheus.NewDesc("weir_panics_recovered_total",
+		"Bugs on the query path that cost one client its answer.", nil, nil)
+)
+
+func newMetrics(reg prometheus.Registerer, s *Resolver) *metrics {
+	m := &metrics{s: s}
+	for i := range m.typeIndex {
+		m.typeIndex[i] = uint8(otherType)
+	}
+	for i, t := range countedTypes {
+		m.typeIndex[t] = uint8(i)
+	}
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "weir_dns_request_duration_seconds",
+		Help:    "Time from a query's arrival to its answer, for answers that were not at hand.",
+		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2},
+	}, []string{"source"})
+	for src := range m.duration {
+		switch detect.Source(src) {
+		case detect.FromUpstream, detect.FromStale, detect.FromLocal:
+			m.duration[src] = h.WithLabelValues(detect.Source(src).String())
+		}
+	}
+	reg.MustRegister(h, m)
+	return m
+}
+
+func (m *metrics) request(r *request) {
+	var tcp, v6 int
+	if r.ask.Transport == detect.TCP {
+		tcp = 1
+	}
+	if r.ask.Client.Is6() {
+		v6 = 1
+	}
+	index := uint8(otherType)
+	if r.ask.Type < uint16(len(m.typeIndex)) {
+		index = m.typeIndex[r.ask.Type]
+	}
+	m.requests[tcp][v6][index].Add(1)
+}
+
+// response counts what became of a query. Ignored messages are none.
+func (m *metrics) response(r *request, latency time.Duration) {
+	if len(r.out) == 0 && r.source != detect.FromPolicy {
+		return
+	}
+	rcode := r.rcode
+	if rcode >= rcodeCount {
+		rcode = dnswire.RcodeServFail
+	}
+	m.responses[rcode][r.source].Add(1)
+	if o := m.duration[r.source]; o != nil {
+		o.Observe(latency.Seconds())
+	}
+}
+
+// Describe is part of prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, pendingDesc, panicsDesc,
+	} {
+		ch <- d
+	}
+}
+
+// Collect is part of prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, v *atomic.Uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v.Load()), labels...)
+	}
+	for tcp, proto := range []string{"udp", "tcp"} {
+		for v6, family := range []string{"4", "6"} {
+			for i := range m.requests[tcp][v6] {
+				if v := &m.requests[tcp][v6][i]; v.Load() > 0 {
+					counter(requestsDesc, v, proto, family, typeLabel(i))
+				}
+			}
+		}
+	}
+	for rcode := range m.responses {
+		for src := range m.responses[rcode] {
+			if v := &m.responses[rcode][src]; v.Load() > 0 {
+				counter(responsesDesc, v, dnswire.RcodeString(uint16(rcode)), detect.Source(src).String())
+			}
+		}
+	}
+	counter(droppedDesc, &m.ignored, "ignored")
+	counter(droppedDesc, &m.refused, "refused")
+	counter(droppedDesc, &m.denied, "denied")
+	counter(droppedDesc, &m.overloaded, "overloaded")
+	counter(errorsDesc, &m.writeErrors, "write")
+	counter(errorsDesc, &m.acceptErrors, "accept")
+	counter(tcpRefusedDesc, &m.tcpRefused)
+	counter(panicsDesc, &m.panics)
+	ch <- prometheus.MustNewConstMetric(tcpDesc, prometheus.GaugeValue, float64(m.s.limits.open()))
+	ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(m.s.pending.Load()))
+}
+
+func typeLabel(i int) string {
+	if i == otherType {
+		return "other"
+	}
+	return dnswire.TypeString(countedTypes[i])
+}

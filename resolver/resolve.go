@@ -1,0 +1,330 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnswire"
+	"github.com/weirdns/weir/resolver/cache"
+	"github.com/weirdns/weir/resolver/upstream"
+	"go.uber.org/zap"
+)
+
+// serve is the query path, from octets to an answer. It returns true when
+// r.out is what the client gets (nothing, if it is empty), and false when the
+// request went on to an upstream: it then belongs to the exchange, whose end
+// calls r.from.reply.
+//
+// The order is fixed by what it means: policy before cache, so that a new list
+// applies to cached answers at once; the answer checked after the cache, for
+// the same reason.
+func (s *Resolver) serve(r *request, msg []byte) (done bool) {
+	defer s.recovered(r, &done)
+	live := s.live.Load()
+	if !s.decode(r, msg) {
+		return s.complete(r)
+	}
+	s.detector.Inspect(&r.ask, &r.verdict)
+	if s.answerHere(r, live) {
+		return s.complete(r)
+	}
+	if s.answerFromCache(r) {
+		s.checkAnswer(r)
+		return s.complete(r)
+	}
+	return s.forward(r, live)
+}
+
+// decode reads the query and refuses what is none. False: r.out is the answer.
+func (s *Resolver) decode(r *request, msg []byte) bool {
+	r.reset()
+	err := dnswire.ReadQuery(&r.Query, msg)
+	if errors.Is(err, dnswire.ErrShort) || r.Response() {
+		// Answering an answer would make a loop of two servers.
+		s.metrics.ignored.Add(1)
+		return false
+	}
+	r.maxSize = s.answerSize(r)
+	if r.End > 0 {
+		r.keepQuestion(msg)
+		r.ask.Name, r.ask.Type, r.ask.Class = r.Query.Question.Name, r.Query.Type, r.Query.Class
+	}
+	switch {
+	case r.Opcode() != dnswire.OpcodeQuery:
+		return s.refuse(r, dnswire.RcodeNotImp)
+	case err != nil, r.Query.Type == dnswire.TypeOPT, r.Query.Type == 0:
+		return s.refuse(r, dnswire.RcodeFormErr)
+	case r.EDNS.Version > 0:
+		return s.refuse(r, dnswire.RcodeBadVers)
+	case r.Query.Class != dnswire.ClassIN,
+		r.Query.Type == dnswire.TypeAXFR, r.Query.Type == dnswire.TypeIXFR, r.Query.Type == dnswire.TypeTSIG:
+		return s.refuse(r, dnswire.RcodeRefused)
+	}
+	s.metrics.request(r)
+	return true
+}
+
+func (s *Resolver) refuse(r *request, rcode uint16) bool {
+	s.metrics.refused.Add(1)
+	r.begin(rcode)
+	r.source = detect.FromLocal
+	return false
+}
+
+// answerSize is how large an answer this client can take: over UDP what its
+// OPT says, within our own limit, and 512 octets without one.
+func (s *Resolver) answerSize(r *request) int {
+	if r.ask.Transport != detect.UDP {
+		return 1<<16 - 1
+	}
+	if !r.EDNS.Present {
+		return minUDPSize
+	}
+	return min(max(int(r.EDNS.UDPSize), minUDPSize), s.cfg.MaxUDPSize)
+}
+
+// answerHere answers what must not leave the house: special names, what policy
+// blocks, and questions that ask us not to recurse.
+func (s *Resolver) answerHere(r *request, live *live) bool {
+	if what := live.special.lookup(r.ask.Name); what != notSpecial {
+		r.source = detect.FromLocal
+		r.answerSpecial(what)
+		return true
+	}
+	return s.answerPolicy(r)
+}
+
+// answerPolicy answers an enforced verdict.
+func (s *Resolver) answerPolicy(r *request) bool {
+	v := &r.verdict
+	if !v.Blocks() || v.Action == detect.Truncate && r.ask.Transport != detect.UDP {
+		return false
+	}
+	r.source = detect.FromPolicy
+	ttl := uint32(v.Answer.TTL / time.Second)
+	r.begin(dnswire.RcodeSuccess)
+	r.explain()
+	switch v.Action {
+	case detect.NXDOMAIN:
+		r.begin(dnswire.RcodeNXDomain)
+		r.addSOA(ttl)
+	case detect.Refuse:
+		r.begin(dnswire.RcodeRefused)
+	case detect.Drop:
+		r.out = r.out[:0]
+	case detect.Truncate:
+		r.truncate()
+	case detect.ZeroIP, detect.Sinkhole:
+		if !r.addSinkhole(ttl) {
+			r.addSOA(ttl)
+		}
+	default: // NODATA
+		r.addSOA(ttl)
+	}
+	return true
+}
+
+var (
+	zeroV4 = [...]netip.Addr{netip.IPv4Unspecified()}
+	zeroV6 = [...]netip.Addr{netip.IPv6Unspecified()}
+)
+
+// addSinkhole adds the addresses that stand for a blocked name, and says
+// whether there is one of the type that was asked for. Any other type, HTTPS
+// and SVCB with their address hints among them, gets NODATA.
+func (r *request) addSinkhole(ttl uint32) bool {
+	v := &r.verdict
+	addrs := v.Answer.V4
+	switch {
+	case r.ask.Type != dnswire.TypeA && r.ask.Type != dnswire.TypeAAAA:
+		return false
+	case v.Action == detect.ZeroIP && r.ask.Type == dnswire.TypeA:
+		addrs = zeroV4[:]
+	case v.Action == detect.ZeroIP:
+		addrs = zeroV6[:]
+	case r.ask.Type == dnswire.TypeAAAA:
+		addrs = v.Answer.V6
+	}
+	for _, a := range addrs {
+		r.addAddress(a, ttl)
+	}
+	return len(addrs) > 0
+}
+
+func (s *Resolver) cacheQuestion(r *request) cache.Question {
+	return cache.Question{
+		Name: r.ask.Name, Type: r.ask.Type, Class: r.ask.Class,
+		DO: r.EDNS.DO, CD: r.Flags&dnswire.FlagCD != 0,
+	}
+}
+
+func (s *Resolver) answerFromCache(r *request) bool {
+	q := s.cacheQuestion(r)
+	msg, state := s.cache.Get(r.out[:0], &q, r.ask.Time)
+	switch state {
+	case cache.Fresh:
+		r.out, r.source = msg, detect.FromCache
+		s.adopted(r)
+		return true
+	case cache.StaleHeld:
+		// The upstreams failed a moment ago: they are not asked for each client.
+		s.adoptStale(r, msg)
+		return true
+	}
+	return false
+}
+
+// adopted makes the message in r.out the client's.
+func (s *Resolver) adopted(r *request) {
+	r.adopt()
+	r.rcode = uint16(r.out[3] & 0xf)
+}
+
+// checkAnswer looks at what the answer points to, and blocks it if a list and
+// the policy say so.
+func (s *Resolver) checkAnswer(r *request) {
+	s.detector.InspectAnswer(&r.ask, r.out, &r.verdict)
+	if r.verdict.Blocks() {
+		s.answerPolicy(r)
+	}
+}
+
+// forward hands the request to the exchange for its question, a new one or one
+// that is already under way.
+func (s *Resolver) forward(r *request, live *live) (done bool) {
+	if r.Flags&dnswire.FlagRD == 0 {
+		// Without recursion desired, we may say only what we know.
+		s.refuse(r, dnswire.RcodeRefused)
+		return s.complete(r)
+	}
+	if s.pending.Add(1) > int64(s.cfg.MaxPending) {
+		s.pending.Add(-1)
+		s.metrics.overloaded.Add(1)
+		if !s.answerStale(r) {
+			r.failed(dnswire.EDENotReady, "too many queries waiting")
+		}
+		return s.complete(r)
+	}
+	if f := s.flights.join(r); f != nil {
+		s.work.Go(func() { s.exchange(f, live.upstream) })
+	}
+	return false
+}
+
+// exchange asks the upstreams one question for all who wait for it.
+func (s *Resolver) exchange(f *flight, up Exchanger) {
+	// Not the server's context: at shutdown the clients still get their answer.
+	// The exchange has a time-out of its own.
+	answer, err := up.Exchange(context.Background(), &f.question)
+	if err == nil {
+		s.cache.Put(&f.key, answer.Msg, time.Now())
+	} else if !errors.Is(err, upstream.ErrOverloaded) {
+		// The failure is remembered too, briefly, so that it is not found out
+		// anew for every client (RFC 9520).
+		s.cache.Put(&f.key, servfail(&f.question), time.Now())
+	}
+	// After Put: who asks from now on finds the answer in the cache.
+	for _, r := range s.flights.land(f) {
+		s.deliver(r, answer, err)
+	}
+}
+
+// servfail is a failure in the form in which answers are cached.
+func servfail(q *upstream.Question) []byte {
+	msg := dnswire.AppendHeader(make([]byte, 0, dnswire.HeaderLen+len(q.Name)+4), dnswire.Header{
+		Flags: dnswire.FlagQR | dnswire.FlagRD | dnswire.FlagRA | dnswire.RcodeServFail, QD: 1,
+	})
+	return dnswire.AppendQuestion(msg, q.Name, q.Type, q.Class)
+}
+
+// deliver gives one waiting client the outcome of the exchange.
+func (s *Resolver) deliver(r *request, answer *upstream.Answer, err error) {
+	var done bool
+	func() {
+		defer s.recovered(r, &done)
+		s.settle(r, answer, err)
+		s.checkAnswer(r)
+		s.complete(r)
+	}()
+	s.pending.Add(-1)
+	r.from.reply(r)
+}
+
+// settle picks the answer: the upstream's, or a stale one, or the failure.
+func (s *Resolver) settle(r *request, answer *upstream.Answer, err error) {
+	failed := err != nil || answer.Rcode == dnswire.RcodeServFail
+	switch {
+	case failed && s.answerStale(r):
+	case err == nil:
+		r.out = append(r.out[:0], answer.Msg...)
+		r.source, r.upstream = detect.FromUpstream, answer.Server
+		s.adopted(r)
+		r.rcode = answer.Rcode
+		if answer.EDE != nil {
+			r.setEDE(answer.EDE.Code, answer.EDE.Text)
+		}
+	case errors.Is(err, upstream.ErrTimeout):
+		r.failed(dnswire.EDENoReachable, "no upstream answered in time")
+	case errors.Is(err, upstream.ErrInvalid):
+		r.failed(dnswire.EDEInvalidData, "upstreams gave only invalid answers")
+	case errors.Is(err, upstream.ErrOverloaded):
+		r.failed(dnswire.EDENotReady, "too many queries to the upstreams")
+	default:
+		r.failed(dnswire.EDENetworkError, "no upstream could be reached")
+	}
+}
+
+// answerStale answers from the cache what is past its time (RFC 8767).
+func (s *Resolver) answerStale(r *request) bool {
+	q := s.cacheQuestion(r)
+	msg, state := s.cache.Get(r.out[:0], &q, time.Now())
+	if state == cache.Miss || state == cache.Fresh && msg[3]&0xf == byte(dnswire.RcodeServFail) {
+		return false
+	}
+	s.adoptStale(r, msg)
+	return true
+}
+
+func (s *Resolver) adoptStale(r *request, msg []byte) {
+	r.out, r.source = msg, detect.FromStale
+	s.adopted(r)
+	r.setEDE(dnswire.EDEStaleAnswer, []byte("upstreams failed"))
+}
+
+// complete makes the answer final, counts it and records the transaction.
+func (s *Resolver) complete(r *request) bool {
+	r.finish(s.cfg.MaxUDPSize)
+	latency := time.Duration(0)
+	if r.source == detect.FromUpstream || r.source == detect.FromStale || r.source == detect.FromLocal {
+		latency = time.Since(r.ask.Time)
+	}
+	s.metrics.response(r, latency)
+	if len(r.asked) == 0 || r.Opcode() != dnswire.OpcodeQuery {
+		return true // there is no name to record
+	}
+	r.record = detect.Transaction{
+		Query: r.ask, Verdict: r.verdict, Source: r.source, Rcode: r.rcode,
+		Response: r.out, Upstream: r.upstream, Latency: latency,
+	}
+	for _, sink := range s.sinks {
+		sink.Record(&r.record)
+	}
+	return true
+}
+
+// recovered turns a panic on the query path into SERVFAIL for one client. It
+// is a bug, counted as such, and no reason to stop answering the others.
+func (s *Resolver) recovered(r *request, done *bool) {
+	if recover() != nil {
+		s.metrics.panics.Add(1)
+		s.log.Error("query path panicked", zap.Stack("stack"))
+		*done = true
+		r.out = r.out[:0]
+		if len(r.asked) > 0 {
+			r.failed(0, "internal error")
+		}
+	}
+}

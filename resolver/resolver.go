@@ -1,0 +1,193 @@
+// Package resolver is the forwarding DNS server: it takes each query, has it
+// judged by detect, and answers from policy, cache or upstream.
+//
+// It does not iterate, does not validate DNSSEC, serves no zones of its own
+// and never decides what is bad: policy lives in detect, so that a capture of
+// the same traffic gets the same verdicts.
+package resolver
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/resolver/cache"
+	"github.com/weirdns/weir/resolver/upstream"
+	"go.uber.org/zap"
+)
+
+// Inspector judges queries and answers; *detect.Detector is the one.
+type Inspector interface {
+	Inspect(q *detect.Query, v *detect.Verdict)
+	InspectAnswer(q *detect.Query, response []byte, v *detect.Verdict)
+}
+
+// Exchanger asks upstreams; *upstream.Group is the one. Exchange returns within
+// a time-out of its own, under 2 s: clients give up, or ask again, after that.
+type Exchanger interface {
+	Exchange(ctx context.Context, q *upstream.Question) (*upstream.Answer, error)
+}
+
+// Deps is what a Resolver works with.
+type Deps struct {
+	Log      *zap.Logger
+	Registry prometheus.Registerer
+	Detector Inspector
+	Upstream Exchanger
+	Sinks    []detect.Sink // every transaction goes to each, in this order
+}
+
+// Resolver serves queries. New it, Listen, then Run.
+type Resolver struct {
+	cfg      Config
+	log      *zap.Logger
+	detector Inspector
+	sinks    []detect.Sink
+	cache    *cache.Cache
+	metrics  *metrics
+	flights  flights
+	limits   *tcpLimits
+
+	live atomic.Pointer[live]
+
+	udp []*udpServer
+	tcp []*tcpServer
+
+	requests sync.Pool
+	pending  atomic.Int64   // requests waiting for an upstream
+	work     sync.WaitGroup // exchanges under way
+}
+
+// live is what a reload replaces while queries run.
+type live struct {
+	acl      *acl
+	special  *specialTable
+	upstream Exchanger
+}
+
+// New makes a Resolver of a valid cfg. It opens nothing.
+func New(cfg Config, deps Deps) (*Resolver, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Resolver{
+		cfg:      cfg,
+		log:      deps.Log,
+		detector: deps.Detector,
+		sinks:    deps.Sinks,
+		cache:    cache.New(cfg.Cache, deps.Registry),
+		limits:   newTCPLimits(cfg.TCP),
+		flights:  newFlights(),
+	}
+	s.metrics = newMetrics(deps.Registry, s)
+	s.requests.New = func() any { return &request{out: make([]byte, 0, 2048)} }
+	return s, s.Swap(cfg, deps.Upstream)
+}
+
+// Swap replaces what can change while queries run: whom we answer, the special
+// names and the upstreams. Listeners and limits stay as New got them.
+func (s *Resolver) Swap(cfg Config, up Exchanger) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	a, err := parseACL(cfg.Allow)
+	if err != nil {
+		return err
+	}
+	s.live.Store(&live{acl: a, special: newSpecialTable(cfg.SpecialNames, cfg.SpecialExcept), upstream: up})
+	return nil
+}
+
+// Listen binds every address, UDP and TCP. On an error nothing stays open.
+func (s *Resolver) Listen() (err error) {
+	defer func() {
+		if err != nil {
+			s.Close()
+		}
+	}()
+	for _, addr := range s.cfg.Listen {
+		u, err := listenUDP(addr, s.cfg.Workers, s)
+		if err != nil {
+			return err
+		}
+		s.udp = append(s.udp, u)
+		// Port 0 means any: TCP then takes the port that UDP got.
+		t, err := listenTCP(u.addr().String(), s)
+		if err != nil {
+			return err
+		}
+		s.tcp = append(s.tcp, t)
+	}
+	return nil
+}
+
+// Addrs are the addresses that Listen bound, IP:port, one for each entry of
+// Config.Listen; UDP and TCP share them.
+func (s *Resolver) Addrs() []string {
+	var out []string
+	for _, u := range s.udp {
+		out = append(out, u.addr().String())
+	}
+	return out
+}
+
+// Run serves until ctx ends or a listener fails. It then stops reading, lets
+// the queries under way have their answers, and returns when all that it
+// started has ended.
+func (s *Resolver) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var errs []error
+	run := func(f func(context.Context) error) {
+		wg.Go(func() {
+			if err := f(ctx); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+				cancel()
+			}
+		})
+	}
+	for _, u := range s.udp {
+		run(u.run)
+	}
+	for _, t := range s.tcp {
+		run(t.run)
+	}
+	wg.Wait()     // nobody reads any more, so no exchange begins
+	s.work.Wait() // every exchange has delivered its answers
+	s.Close()
+	return errors.Join(errs...)
+}
+
+// Close releases the sockets of a Resolver that will not Run.
+func (s *Resolver) Close() {
+	for _, u := range s.udp {
+		u.close()
+	}
+	for _, t := range s.tcp {
+		t.close()
+	}
+}
+
+func (s *Resolver) getRequest() *request { return s.requests.Get().(*request) }
+
+// putRequest ends a request's life: nothing may point into it.
+func (s *Resolver) putRequest(r *request) {
+	r.from, r.control = nil, r.control[:0]
+	if cap(r.out) > maxPooledAnswer {
+		r.out = make([]byte, 0, 2048)
+	}
+	s.requests.Put(r)
+}
+
+// maxPooledAnswer keeps a few large answers from growing every pooled request.
+const maxPooledAnswer = 8 << 10
+
+// CacheFlush empties the cache.
+func (s *Resolver) CacheFlush() { s.cache.Flush() }

@@ -1,0 +1,98 @@
+package resolver
+
+import (
+	"net/netip"
+
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+// special is what a name that we answer ourselves gets.
+type special uint8
+
+const (
+	notSpecial special = iota
+	specialNX          // it does not exist
+	specialLoopback
+	specialNODATA
+)
+
+// specialTable is the names that never leave the house.
+type specialTable struct {
+	zones  map[string]special
+	except []dnsname.Name
+}
+
+func newSpecialTable(on bool, except []string) *specialTable {
+	t := &specialTable{zones: map[string]special{}}
+	if !on {
+		return t
+	}
+	for zone, what := range map[string]special{
+		"localhost": specialLoopback, // RFC 6761, section 6.3
+		"invalid":   specialNX,       // RFC 6761, section 6.4
+		"local":     specialNX,       // RFC 6762: multicast only
+		"onion":     specialNX,       // RFC 7686
+		"home.arpa": specialNX,       // RFC 8375
+		"alt":       specialNX,       // RFC 9476
+		// Asked by browsers and phones before they send their DNS elsewhere.
+		// Only NXDOMAIN keeps them here; an address, even 0.0.0.0, sends them off.
+		"use-application-dns.net": specialNX,
+		"mask.icloud.com":         specialNX,
+		"mask-h2.icloud.com":      specialNX,
+		// Discovery of designated resolvers (RFC 9462): we offer none, and an
+		// upstream's offer would lead clients around us.
+		"resolver.arpa": specialNODATA,
+	} {
+		t.zones[string(dnsname.MustParse(zone))] = what
+	}
+	for _, s := range except {
+		if n, err := dnsname.Parse(s); err == nil { // checked by Config.Validate
+			t.except = append(t.except, n)
+		}
+	}
+	return t
+}
+
+func (t *specialTable) lookup(n dnsname.Name) special {
+	if len(t.zones) == 0 {
+		return notSpecial
+	}
+	for at := n; len(at) > 1; at = at.Parent() {
+		if what := t.zones[string(at)]; what != notSpecial {
+			for _, e := range t.except {
+				if n.Within(e) {
+					return notSpecial
+				}
+			}
+			return what
+		}
+	}
+	return notSpecial
+}
+
+var (
+	loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	loopback6 = netip.IPv6Loopback()
+)
+
+// specialTTL of answers about special names: they never change, but a stub may
+// sit in front of the next network tomorrow.
+const specialTTL = 3600
+
+func (r *request) answerSpecial(what special) {
+	switch {
+	case what == specialNX:
+		r.begin(dnswire.RcodeNXDomain)
+		r.addSOA(specialTTL)
+	case what == specialLoopback && r.Type == dnswire.TypeA:
+		r.begin(dnswire.RcodeSuccess)
+		r.addAddress(loopback4, specialTTL)
+	case what == specialLoopback && r.Type == dnswire.TypeAAAA:
+		r.begin(dnswire.RcodeSuccess)
+		r.addAddress(loopback6, specialTTL)
+	default:
+		r.begin(dnswire.RcodeSuccess)
+		r.addSOA(specialTTL)
+	}
+}

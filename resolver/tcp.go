@@ -1,0 +1,254 @@
+package resolver
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+)
+
+// tcpLimits is what all TCP connections share.
+type tcpLimits struct {
+	cfg TCPConfig
+	mu  sync.Mutex
+	all int
+	per map[netip.Addr]int
+}
+
+func newTCPLimits(cfg TCPConfig) *tcpLimits {
+	return &tcpLimits{cfg: cfg, per: map[netip.Addr]int{}}
+}
+
+func (l *tcpLimits) acquire(client netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.all >= l.cfg.MaxConns || l.per[client] >= l.cfg.MaxConnsPerClient {
+		return false
+	}
+	l.all++
+	l.per[client]++
+	return true
+}
+
+func (l *tcpLimits) release(client netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all--
+	if l.per[client]--; l.per[client] == 0 {
+		delete(l.per, client)
+	}
+}
+
+func (l *tcpLimits) open() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all
+}
+
+// tcpServer accepts connections on one address (RFC 7766).
+type tcpServer struct {
+	listener *net.TCPListener
+	s        *Resolver
+}
+
+func listenTCP(addr string, s *Resolver) (*tcpServer, error) {
+	l, err := net.Listen(family("tcp", addr), addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s/tcp: %w", addr, err)
+	}
+	return &tcpServer{listener: l.(*net.TCPListener), s: s}, nil
+}
+
+func (t *tcpServer) close() { _ = t.listener.Close() } // closing twice is no harm
+
+// run accepts until ctx ends and returns when every connection has.
+func (t *tcpServer) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, t.close)
+	defer stop()
+	var conns sync.WaitGroup
+	defer conns.Wait()
+	for {
+		c, err := t.listener.AcceptTCP()
+		if ctx.Err() != nil {
+			if err == nil {
+				_ = c.Close() // came too late to be served
+			}
+			return nil
+		}
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			// Out of descriptors, most likely. UDP goes on; wait before the
+			// next try, so that this does not spin.
+			t.s.metrics.acceptErrors.Add(1)
+			if pause(ctx, acceptPause) != nil {
+				return nil
+			}
+			continue
+		}
+		client := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+		switch {
+		case !t.s.live.Load().acl.allows(client):
+			t.s.metrics.denied.Add(1)
+			_ = c.Close() // a stranger gets no reason
+		case !t.s.limits.acquire(client):
+			t.s.metrics.tcpRefused.Add(1)
+			_ = c.Close() // a full house closes the door: the client may try again
+		default:
+			conns.Go(func() {
+				defer t.s.limits.release(client)
+				newTCPConn(t.s, c, client).run(ctx)
+			})
+		}
+	}
+}
+
+const acceptPause = 50 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// tcpConn serves one client. One goroutine reads; answers that had to wait are
+// written by their exchanges, in the order in which they come (RFC 7766,
+// section 7).
+type tcpConn struct {
+	s      *Resolver
+	conn   *net.TCPConn
+	client netip.Addr
+	slots  chan struct{} // one for each query that waits
+	wg     sync.WaitGroup
+
+	mu     sync.Mutex // guards out and the writing side of conn
+	out    []byte
+	broken bool
+}
+
+func newTCPConn(s *Resolver, c *net.TCPConn, client netip.Addr) *tcpConn {
+	return &tcpConn{s: s, conn: c, client: client, slots: make(chan struct{}, s.cfg.TCP.MaxPipelined)}
+}
+
+// flushAt bounds the answers that are gathered before they are written.
+const flushAt = 16 << 10
+
+func (c *tcpConn) run(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		_ = c.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the reader; an error means it is gone
+	})
+	defer stop()
+	in := bufio.NewReaderSize(c.conn, 4096)
+	msg := make([]byte, 0, 512)
+	for ctx.Err() == nil {
+		var err error
+		if msg, err = c.readMessage(ctx, in, msg); err != nil {
+			break
+		}
+		c.slots <- struct{}{} // freed by reply, which every request reaches
+		c.wg.Add(1)
+		r := c.s.getRequest()
+		r.ask = detect.Query{Time: time.Now(), Client: c.client, Transport: detect.TCP}
+		r.from = c
+		if c.s.serve(r, msg) {
+			// More input is at hand: its answers may share the write.
+			c.answer(r, in.Buffered() == 0)
+		}
+	}
+	c.wg.Wait()
+	c.flush()
+	_ = c.conn.Close() // all that could be written was
+}
+
+// readMessage reads one length-prefixed message (RFC 1035, section 4.2.2) into
+// buf: it may take the idle time-out to begin and then little to end.
+func (c *tcpConn) readMessage(ctx context.Context, in *bufio.Reader, buf []byte) ([]byte, error) {
+	if err := c.deadline(ctx, c.s.cfg.TCP.IdleTimeout); err != nil {
+		return buf, err
+	}
+	if in.Buffered() == 0 {
+		if _, err := in.Peek(1); err != nil {
+			return buf, err
+		}
+	}
+	if err := c.deadline(ctx, c.s.cfg.TCP.MessageTimeout); err != nil {
+		return buf, err
+	}
+	var size [2]byte
+	if _, err := io.ReadFull(in, size[:]); err != nil {
+		return buf, err
+	}
+	n := int(binary.BigEndian.Uint16(size[:]))
+	if cap(buf) < n {
+		buf = make([]byte, 0, n)
+	}
+	buf = buf[:n]
+	_, err := io.ReadFull(in, buf)
+	return buf, err
+}
+
+func (c *tcpConn) deadline(ctx context.Context, d time.Duration) error {
+	if err := c.conn.SetReadDeadline(time.Now().Add(d)); err != nil {
+		return err
+	}
+	return ctx.Err() // looked at after the deadline was set: the stop's own deadline must win
+}
+
+// reply is for answers that had to wait.
+func (c *tcpConn) reply(r *request) { c.answer(r, true) }
+
+// answer queues r's answer and writes what is queued if there is reason to.
+func (c *tcpConn) answer(r *request, flush bool) {
+	c.mu.Lock()
+	if n := len(r.out); n > 0 && !c.broken {
+		c.out = binary.BigEndian.AppendUint16(c.out, uint16(n))
+		c.out = append(c.out, r.out...)
+	}
+	if flush || len(c.out) > flushAt {
+		c.writeLocked()
+	}
+	c.mu.Unlock()
+	c.s.putRequest(r)
+	<-c.slots
+	c.wg.Done()
+}
+
+func (c *tcpConn) flush() {
+	c.mu.Lock()
+	c.writeLocked()
+	c.mu.Unlock()
+}
+
+// writeLocked writes what is queued. A client that does not read is given up:
+// its connection is closed, which ends the reader too.
+func (c *tcpConn) writeLocked() {
+	if len(c.out) == 0 || c.broken {
+		return
+	}
+	err := c.conn.SetWriteDeadline(time.Now().Add(c.s.cfg.TCP.MessageTimeout))
+	if err == nil {
+		_, err = c.conn.Write(c.out)
+	}
+	if c.out = c.out[:0]; cap(c.out) > 4*flushAt {
+		c.out = nil
+	}
+	if err != nil {
+		c.s.metrics.writeErrors.Add(1)
+		c.broken = true
+		_ = c.conn.Close()
+	}
+}

@@ -1,0 +1,162 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+)
+
+// maxQuery is the longest datagram that is read: a query with a 255 octet name
+// and 32 options fits many times over. A longer one is cut and then malformed.
+const maxQuery = 4096
+
+// udpServer is one address, served by several sockets that share its port
+// (SO_REUSEPORT) with one worker each: the kernel spreads clients over them,
+// and workers share nothing.
+type udpServer struct {
+	sockets []*net.UDPConn
+	s       *Resolver
+}
+
+func listenUDP(addr string, workers int, s *Resolver) (*udpServer, error) {
+	if workers == 0 {
+		workers = runtime.GOMAXPROCS(0)
+	}
+	u := &udpServer{s: s}
+	for range workers {
+		lc := net.ListenConfig{Control: reusePort}
+		pc, err := lc.ListenPacket(context.Background(), family("udp", addr), addr)
+		if err != nil {
+			u.close()
+			return nil, fmt.Errorf("listen on %s/udp: %w", addr, err)
+		}
+		conn := pc.(*net.UDPConn)
+		u.sockets = append(u.sockets, conn)
+		if err := wantDestination(conn); err != nil {
+			u.close()
+			return nil, fmt.Errorf("listen on %s/udp: %w", addr, err)
+		}
+		addr = conn.LocalAddr().String() // port 0: the others take the first one's port
+		if !reusePortSpreads {
+			break
+		}
+	}
+	return u, nil
+}
+
+// family makes a network of one address family: 0.0.0.0 is IPv4 and [::] is
+// IPv6, where net alone would make both of either, and then they collide.
+func family(network, addr string) string {
+	if a, err := netip.ParseAddrPort(addr); err == nil && a.Addr().Unmap().Is4() {
+		return network + "4"
+	}
+	return network + "6"
+}
+
+func (u *udpServer) addr() netip.AddrPort { return localAddr(u.sockets[0]) }
+
+// localAddr is a socket's own address, an IPv4 one as such: net keeps it in
+// sixteen octets, where 0.0.0.0 no longer looks unspecified.
+func localAddr(c *net.UDPConn) netip.AddrPort {
+	a := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}
+
+// run reads until ctx ends. The sockets stay open for answers under way.
+func (u *udpServer) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		for _, c := range u.sockets {
+			_ = c.SetReadDeadline(time.Unix(1, 0)) // wakes readers; an error means it is closed already
+		}
+	})
+	defer stop()
+	errs := make([]error, len(u.sockets))
+	var wg sync.WaitGroup
+	for i, c := range u.sockets {
+		wg.Go(func() {
+			w := &udpWorker{s: u.s, conn: c}
+			errs[i] = w.run(ctx)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (u *udpServer) close() {
+	for _, c := range u.sockets {
+		_ = c.Close() // nothing of ours is buffered in a datagram socket
+	}
+}
+
+// udpWorker reads one socket in batches, answers what it can at once and in
+// one batch, and leaves the rest to exchanges, which answer through reply.
+type udpWorker struct {
+	s    *Resolver
+	conn *net.UDPConn
+}
+
+func (w *udpWorker) run(ctx context.Context) error {
+	batch, err := newBatch(w.conn)
+	if err != nil {
+		return err
+	}
+	ready := make([]*request, 0, batchSize)
+	for failures := 0; ; {
+		n, err := batch.read()
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return nil
+		}
+		if err != nil {
+			// ICMP errors of earlier answers arrive here; they end nothing.
+			// A socket that only fails is another matter.
+			if failures++; failures > maxReadFailures && !errors.Is(err, os.ErrDeadlineExceeded) {
+				return fmt.Errorf("read %s/udp: %w", w.conn.LocalAddr(), err)
+			}
+			continue
+		}
+		failures = 0
+		now := time.Now()
+		live := w.s.live.Load()
+		ready = ready[:0]
+		for i := range n {
+			peer := batch.peer(i)
+			client := peer.Addr().Unmap()
+			if !live.acl.allows(client) {
+				w.s.metrics.denied.Add(1)
+				continue
+			}
+			r := w.s.getRequest()
+			r.ask = detect.Query{Time: now, Client: client, Transport: detect.UDP}
+			r.from, r.peer = w, peer
+			r.control = append(r.control[:0], batch.control(i)...)
+			if w.s.serve(r, batch.message(i)) {
+				ready = append(ready, r)
+			}
+		}
+		batch.write(ready, &w.s.metrics.writeErrors)
+		for _, r := range ready {
+			w.s.putRequest(r)
+		}
+	}
+}
+
+// maxReadFailures in a row before a socket is given up.
+const maxReadFailures = 1000
+
+// reply is for answers that had to wait.
+func (w *udpWorker) reply(r *request) {
+	if len(r.out) > 0 {
+		if _, _, err := w.conn.WriteMsgUDPAddrPort(r.out, r.control, r.peer); err != nil {
+			w.s.metrics.writeErrors.Add(1)
+		}
+	}
+	w.s.putRequest(r)
+}
