@@ -1,0 +1,69 @@
+# weir. `make run` needs Go and nothing else; `make check` is what CI runs.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+PKGS     := ./...
+# Time for each fuzz target in `make fuzz` and `make check`.
+FUZZTIME ?= 5s
+# The labelled names that `make model` trains on: see training/README.md.
+DATA     ?= data
+IMAGE    ?= weir
+
+.PHONY: build run test check format vet lint fuzz bench e2e model docker clean
+
+## build: one static binary, bin/weir
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/weir ./cmd/weir
+
+## run: the resolver with the built-in defaults, state in ./state
+run: build
+	./bin/weir serve --state ./state
+
+## test: all tests, with the race detector where cgo is at hand
+test:
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then race=-race; fi; \
+	echo $(GO) test $$race -shuffle=on $(PKGS); \
+	$(GO) test $$race -shuffle=on -timeout 10m $(PKGS)
+
+## check: what CI runs
+check: format vet lint test fuzz
+
+format:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (gofmt -w):"; echo "$$out"; exit 1; fi
+
+vet:
+	$(GO) vet $(PKGS)
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./internal/... ./detect/... ./blocklist/... ./resolver/... ./pdns/... ./web/...
+
+# The linter has a module of its own, so that its many dependencies are not ours.
+lint:
+	$(GO) tool -modfile=tools/go.mod golangci-lint run
+
+## fuzz: every fuzz target for FUZZTIME
+fuzz:
+	@for pkg in $$($(GO) list $(PKGS)); do \
+		for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "fuzz $$pkg $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+## bench: the Go benchmarks
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+## e2e: the binary between real DNS servers of the system (NSD, Unbound) and dig
+e2e: build
+	./testdata/e2e/run.sh
+
+## model: train the built-in model anew from the labelled names in DATA
+model: build
+	python3 training/train.py --data $(DATA) --out detect/model
+
+## docker: the container image
+docker:
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+clean:
+	rm -rf bin state

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/weirdns/weir/blocklist"
+	"github.com/weirdns/weir/capture"
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/resolver"
+	"github.com/weirdns/weir/web"
+	"go.uber.org/zap/zapcore"
+
+	_ "embed"
+)
+
+// config is the whole configuration: the packages' own, side by side.
+type config struct {
+	// Log is weir's own log, on standard error.
+	Log logConfig `yaml:"log"`
+	// StateDir holds records and the last good copies of lists. Default: the
+	// service manager's, /var/lib/weir for root, else ~/.local/state/weir.
+	StateDir string          `yaml:"state_dir"`
+	Resolver resolver.Config `yaml:"resolver"`
+	Detect   detect.Config   `yaml:"detect"`
+	Lists    []listConfig    `yaml:"lists"`
+	Records  pdns.Config     `yaml:"records"`
+	Capture  capture.Config  `yaml:"capture"`
+	Admin    web.Config      `yaml:"admin"`
+
+	// explicitState: the user chose StateDir, so weir must not do without it.
+	explicitState bool
+}
+
+type logConfig struct {
+	// Level: debug, info, warn or error. Names and clients are in none of
+	// them. Default info.
+	Level string `yaml:"level"`
+}
+
+// listConfig is one list: where it comes from, and what a hit means.
+type listConfig struct {
+	blocklist.Config  `yaml:",inline"`
+	detect.ListPolicy `yaml:",inline"`
+}
+
+// setDefaults leaves the source alone: there an empty field means its default.
+func (c *listConfig) setDefaults() { c.ListPolicy = detect.DefaultListPolicy() }
+
+func defaultConfig() config {
+	records := pdns.DefaultConfig()
+	records.Dir = "" // below StateDir, once that is known
+	return config{
+		Log:      logConfig{Level: "info"},
+		Resolver: resolver.DefaultConfig(),
+		Detect:   detect.DefaultConfig(),
+		Records:  records,
+		Capture:  capture.DefaultConfig(),
+		Admin:    web.DefaultConfig(),
+	}
+}
+
+// loadConfig reads a file, or takes the defaults if there is none, for a
+// command that asks no upstream.
+func loadConfig(file string) (*config, error) {
+	cfg, doc, err := readConfig(file)
+	if err != nil {
+		return nil, err
+	}
+	if len(cfg.Resolver.Upstream.Servers) == 0 {
+		cfg.Resolver.Upstream.Servers = []string{"127.0.0.1"} // valid, and never asked
+	}
+	return cfg, checkConfig(cfg, doc)
+}
+
+// loadServeConfig is loadConfig for the resolver: what the file leaves open is
+// filled in from the system.
+func loadServeConfig(file string, change func(*config)) (*config, error) {
+	cfg, doc, err := readConfig(file)
+	if err != nil {
+		return nil, err
+	}
+	change(cfg)
+	if len(cfg.Resolver.Upstream.Servers) == 0 {
+		servers, err := systemResolvers("/etc/resolv.conf", cfg.Resolver.Listen)
+		if err != nil {
+			doc.add("", fmt.Errorf("resolver.upstream.servers: none given, and the system's cannot be used: %w", err))
+		}
+		cfg.Resolver.Upstream.Servers = servers
+	}
+	return cfg, checkConfig(cfg, doc)
+}
+
+// readConfig reads a file without judging its values.
+func readConfig(file string) (*config, *document, error) {
+	cfg := defaultConfig()
+	doc := &document{}
+	if file != "" {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return nil, nil, exitWith(exitConfig, fmt.Errorf("configuration: %w", err))
+		}
+		doc = decodeYAML(file, data, &cfg)
+	}
+	return &cfg, doc, nil
+}
+
+// checkConfig completes cfg and reports everything that is wrong with it.
+func checkConfig(cfg *config, doc *document) error {
+	cfg.explicitState = cfg.StateDir != ""
+	if !cfg.explicitState {
+		cfg.StateDir = defaultStateDir()
+	}
+	if cfg.Records.Dir == "" {
+		cfg.Records.Dir = filepath.Join(cfg.StateDir, "records")
+	}
+	if _, err := zapcore.ParseLevel(cfg.Log.Level); err != nil {
+		doc.add("", fmt.Errorf("log.level: must be debug, info, warn or error, got %q", cfg.Log.Level))
+	}
+	doc.add("resolver", cfg.Resolver.Validate())
+	doc.add("detect", cfg.Detect.Validate())
+	doc.add("records", cfg.Records.Validate())
+	doc.add("capture", cfg.Capture.Validate())
+	doc.add("admin", cfg.Admin.Validate())
+	names := map[string]bool{}
+	for i := range cfg.Lists {
+		l, at := &cfg.Lists[i], fmt.Sprintf("lists[%d]", i)
+		doc.add(at, l.Config.Validate())
+		doc.add(at, l.ListPolicy.Validate())
+		if names[l.Name] && l.Name != "" {
+			doc.add(at, fmt.Errorf("name: %q is used by an earlier list", l.Name))
+		}
+		names[l.Name] = true
+	}
+	if len(doc.errs) == 0 {
+		if err := detect.CheckPolicy(cfg.Detect, cfg.policies()); err != nil {
+			doc.add("detect", err)
+		}
+	}
+	return exitWith(exitConfig, errors.Join(doc.errs...))
+}
+
+// sources are the lists without their policies.
+func (c *config) sources() []blocklist.Config {
+	var out []blocklist.Config
+	for _, l := range c.Lists {
+		out = append(out, l.Config)
+	}
+	return out
+}
+
+// policies are what a hit in each list means.
+func (c *config) policies() map[string]detect.ListPolicy {
+	out := map[string]detect.ListPolicy{}
+	for _, l := range c.Lists {
+		out[l.Name] = l.ListPolicy
+	}
+	return out
+}
+
+// defaultStateDir follows the service manager (systemd's StateDirectory), then
+// the file hierarchy for root, then the XDG base directories for users.
+func defaultStateDir() string {
+	if dir, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":"); dir != "" {
+		return dir
+	}
+	if os.Geteuid() == 0 {
+		return "/var/lib/weir"
+	}
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "weir")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return filepath.Join(os.TempDir(), "weir")
+	}
+	return filepath.Join(home, ".local", "state", "weir")
+}
+
+// defaultsYAML is the annotated default configuration. A test holds it against
+// defaultConfig, field by field.
+//
+//go:embed defaults.yaml
+var defaultsYAML []byte
+
+type defaultsCmd struct{}
+
+// Run prints the defaults as a file to start from.
+func (defaultsCmd) Run(std stdio) error {
+	_, err := std.out.Write(defaultsYAML)
+	return err
+}
+
+type checkCmd struct {
+	Conf string `short:"c" name:"config" required:"" placeholder:"FILE" help:"Configuration file to check."`
+}
+
+// Run loads everything that serve would, short of binding an address.
+func (c *checkCmd) Run(std stdio) error {
+	cfg, err := loadServeConfig(c.Conf, func(*config) {})
+	if err != nil {
+		return err
+	}
+	if err := rehearse(cfg); err != nil {
+		return err
+	}
+	fmt.Fprintf(std.out, "%s: ok\n", c.Conf)
+	return nil
+}

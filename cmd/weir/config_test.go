@@ -1,0 +1,126 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// What weir defaults prints is what weir does without a file, and it names
+// every setting there is.
+func TestDefaultsFileIsTheDefaults(t *testing.T) {
+	got := defaultConfig()
+	doc := decodeYAML("defaults.yaml", defaultsYAML, &got)
+	for _, err := range doc.errs {
+		t.Error(err)
+	}
+	want := defaultConfig()
+	// The example list shows the settings of a list; there is none by default.
+	if len(got.Lists) != 1 || !got.Lists[0].Disabled {
+		t.Errorf("lists = %+v, want one disabled example", got.Lists)
+	}
+	got.Lists = nil
+	clearEmpty(reflect.ValueOf(&got).Elem())
+	clearEmpty(reflect.ValueOf(&want).Elem())
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("defaults.yaml says\n%+v\nthe code says\n%+v", got, want)
+	}
+	for _, path := range settings(reflect.TypeFor[config](), "") {
+		if _, ok := doc.lines[path]; !ok {
+			t.Errorf("defaults.yaml does not name %s", path)
+		}
+	}
+}
+
+// clearEmpty makes empty slices nil: a file cannot tell the two apart.
+func clearEmpty(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if v.Type().Field(i).IsExported() {
+				clearEmpty(v.Field(i))
+			}
+		}
+	case reflect.Slice:
+		if v.Len() == 0 {
+			v.SetZero()
+		}
+	}
+}
+
+// settings are the paths of all settings of a type.
+func settings(t reflect.Type, prefix string) (out []string) {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		name, opts, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		switch {
+		case opts == "inline":
+			out = append(out, settings(f.Type, prefix)...)
+		case name == "":
+		case f.Type.Kind() == reflect.Struct:
+			out = append(out, settings(f.Type, prefix+name+".")...)
+		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
+			out = append(out, settings(f.Type.Elem(), prefix+name+"[0].")...)
+		default:
+			out = append(out, prefix+name)
+		}
+	}
+	return out
+}
+
+func TestExamplesAreValid(t *testing.T) {
+	files, err := filepath.Glob("../../configs/*.yaml")
+	if err != nil || len(files) < 4 {
+		t.Fatalf("found %d examples (%v), want at least 4", len(files), err)
+	}
+	for _, file := range files {
+		t.Setenv("STATE_DIRECTORY", t.TempDir())
+		cfg, err := loadConfig(file)
+		if err != nil {
+			t.Errorf("%v", err)
+			continue
+		}
+		cfg.StateDir = t.TempDir()
+		if err := rehearse(cfg); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+// The ConfigMap of the Kubernetes example is the example beside it.
+func TestKubernetesExampleCarriesTheSidecarConfiguration(t *testing.T) {
+	data, err := os.ReadFile("../../configs/kubernetes/sidecar.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cm struct {
+		Kind string
+		Data map[string]string
+	}
+	if err := yaml.NewDecoder(strings.NewReader(string(data))).Decode(&cm); err != nil {
+		t.Fatal(err)
+	}
+	want, err := os.ReadFile("../../configs/sidecar.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cm.Kind != "ConfigMap" || cm.Data["weir.yaml"] != string(want) {
+		t.Errorf("%s with\n%s\nwant a ConfigMap with configs/sidecar.yaml", cm.Kind, cm.Data["weir.yaml"])
+	}
+}
+
+func TestSystemResolversLeavesOutOurselves(t *testing.T) {
+	file := writeFile(t, filepath.Join(t.TempDir(), "resolv.conf"), "# x\nsearch a.example\nnameserver 127.0.0.1\nnameserver 192.0.2.1\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\nnameserver nonsense\noptions ndots:5\n")
+	got, err := systemResolvers(file, []string{"127.0.0.1:53"})
+	want := []string{"192.0.2.1:53", "[fe80::1%eth0]:53"}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("systemResolvers = %q, %v; want %q", got, err, want)
+	}
+	if got, err := systemResolvers(file, []string{"127.0.0.1:53", "192.0.2.1:53", "[fe80::1%eth0]:53"}); err == nil {
+		t.Errorf("systemResolvers = %q; want an error when only weir itself is left", got)
+	}
+}

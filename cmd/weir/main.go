@@ -1,0 +1,106 @@
+// Command weir is a DNS resolver with detection inside: it forwards, judges
+// every name, keeps a passive DNS record, and can sinkhole what is bad. See
+// README.md for its commands.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes. Scripts and service managers rely on them.
+const (
+	exitOK        = 0
+	exitFailure   = 1 // at run time
+	exitUsage     = 2
+	exitConfig    = 3 // the configuration is invalid
+	exitBind      = 4 // an address cannot be bound, or a capability lacks
+	exitIntegrity = 5 // a model or list is damaged
+)
+
+// exitError is an error with the exit code that it leads to.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func exitWith(code int, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exitError{code, err}
+}
+
+// commands is the command line.
+type commands struct {
+	Serve       serveCmd       `cmd:"" help:"Resolve: forward DNS, judge every name, record, and sinkhole what policy says."`
+	Sniff       sniffCmd       `cmd:"" help:"Read a capture and give the verdicts and records that the resolver would have given."`
+	Score       scoreCmd       `cmd:"" help:"Judge names and print one JSON object for each."`
+	Features    featuresCmd    `cmd:"" help:"Write the feature matrix of names, for training."`
+	Check       checkCmd       `cmd:"" help:"Say whether a configuration file is valid and the resolver would start with it."`
+	Defaults    defaultsCmd    `cmd:"" help:"Print the default configuration, annotated."`
+	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running weir whether it is ready; exit 0 if so."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+}
+
+// stdio is where a command reads and writes.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], stdio{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// run is the program: main without the process around it.
+func run(args []string, std stdio) int {
+	var cmds commands
+	exited := -1
+	parser, err := kong.New(&cmds,
+		kong.Name("weir"),
+		kong.Description("A DNS resolver with detection inside. Start with: weir serve"),
+		kong.Writers(std.out, std.err),
+		kong.Exit(func(code int) { exited = code }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Bind(std),
+	)
+	if err != nil {
+		fmt.Fprintln(std.err, "weir:", err)
+		return exitFailure
+	}
+	ctx, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // --help
+	}
+	if err != nil {
+		fmt.Fprintln(std.err, "weir:", err)
+		fmt.Fprintln(std.err, "Run \"weir --help\" for the commands.")
+		return exitUsage
+	}
+	if err := ctx.Run(std); err != nil {
+		for _, e := range split(unwrapExit(err)) {
+			fmt.Fprintln(std.err, "weir:", e)
+		}
+		var coded *exitError
+		if errors.As(err, &coded) {
+			return coded.code
+		}
+		return exitFailure
+	}
+	return exitOK
+}
+
+func unwrapExit(err error) error {
+	if e, ok := err.(*exitError); ok {
+		return e.err
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"context"
+	"os"
+	"reflect"
+
+	"go.uber.org/zap"
+)
+
+// reloadOn reloads at each signal until ctx ends.
+func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal, load func() (*config, error)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-hup:
+		}
+		if err := s.reload(load); err != nil {
+			s.reloads.WithLabelValues("rejected").Inc()
+			for _, e := range split(unwrapExit(err)) {
+				s.log.Error("reload rejected, the old configuration serves on", zap.Error(e))
+			}
+			continue
+		}
+		s.reloads.WithLabelValues("success").Inc()
+		s.log.Info("reloaded", zap.Int("lists", len(s.cfg.Lists)), zap.Strings("forward", s.cfg.Resolver.Upstream.Servers))
+	}
+}
+
+// reload builds all that is new, and only when nothing is wrong with any of it
+// puts it in place: configuration, lists, model, upstreams. Queries under way
+// end with what they began with.
+func (s *service) reload(load func() (*config, error)) error {
+	next, err := load()
+	if err != nil {
+		return err
+	}
+	model, err := loadModel(&next.Detect.Model)
+	if err != nil {
+		return err
+	}
+	if model != nil && s.detection.model != nil && model.Info().SHA256 == s.detection.model.Info().SHA256 {
+		model = s.detection.model // the same one: its scores stay cached
+	}
+	up, err := s.upstreams.prepare(next.Resolver.Upstream)
+	if err != nil {
+		return err
+	}
+	if err := s.detection.lists.Reconfigure(next.sources()); err != nil {
+		return err
+	}
+	// From here on nothing fails: every value was validated by load.
+	if err := s.detection.detector.Swap(next.Detect, next.policies(), model); err != nil {
+		return err
+	}
+	s.upstreams.swap(up)
+	if err := s.resolver.Swap(next.Resolver, s.upstreams); err != nil {
+		return err
+	}
+	s.warnFixed(next)
+	s.detection.model, s.cfg = model, next
+	return nil
+}
+
+// warnFixed names the settings that changed but cannot change while weir runs.
+func (s *service) warnFixed(next *config) {
+	old := s.cfg
+	a, b := old.Resolver, next.Resolver
+	for what, changed := range map[string]bool{
+		"log":                      old.Log != next.Log,
+		"state_dir":                old.StateDir != next.StateDir,
+		"records":                  !reflect.DeepEqual(old.Records, next.Records),
+		"admin":                    old.Admin != next.Admin,
+		"resolver.listen, workers": !reflect.DeepEqual(a.Listen, b.Listen) || a.Workers != b.Workers,
+		"resolver.max_udp_size, max_pending, tcp, cache": a.MaxUDPSize != b.MaxUDPSize ||
+			a.MaxPending != b.MaxPending || a.TCP != b.TCP || !reflect.DeepEqual(a.Cache, b.Cache),
+	} {
+		if changed {
+			s.log.Warn("changed in the configuration, takes effect at the next start", zap.String("settings", what))
+		}
+	}
+}

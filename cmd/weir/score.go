@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+	"go.uber.org/zap"
+)
+
+type scoreCmd struct {
+	Names    []string `arg:"" name:"name" help:"Names to judge; \"-\" reads them from standard input, one a line."`
+	Conf     string   `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge. Default: the built-in model, no lists."`
+	Features bool     `default:"true" negatable:"" help:"Print the features that the score was made of."`
+}
+
+// scored is one line of output. Score is null, not 0, for a name without one.
+type scored struct {
+	Name       string             `json:"name"`
+	Registered string             `json:"registered_domain"`
+	Scored     bool               `json:"scored"`
+	Reason     string             `json:"reason"`
+	Score      *float64           `json:"score"`
+	Level      string             `json:"level"`
+	Origin     string             `json:"origin"`
+	Action     string             `json:"action"`
+	Enforced   bool               `json:"enforced"`
+	Matches    []scoredMatch      `json:"matches,omitempty"`
+	Features   map[string]float64 `json:"features,omitempty"`
+}
+
+type scoredMatch struct {
+	List string `json:"list"`
+	Rule string `json:"rule"`
+	Info string `json:"info,omitempty"`
+}
+
+// Run judges names through the code that judges the resolver's queries.
+func (c *scoreCmd) Run(std stdio) error {
+	cfg, err := loadConfig(c.Conf)
+	if err != nil {
+		return err
+	}
+	d, err := newDetection(cfg, zap.NewNop(), newRegistry())
+	if err != nil {
+		return err
+	}
+	if err := d.load(); err != nil {
+		return err
+	}
+	out := bufio.NewWriterSize(std.out, 64<<10)
+	s := &scorer{detection: d, out: json.NewEncoder(out), features: c.Features}
+	s.out.SetEscapeHTML(false)
+	for _, name := range c.Names {
+		if name != "-" {
+			if err := s.judge(name); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.judgeAll(std.in); err != nil {
+			return err
+		}
+	}
+	return out.Flush()
+}
+
+type scorer struct {
+	detection *detection
+	out       *json.Encoder
+	features  bool
+	verdict   detect.Verdict
+	vector    []float64
+}
+
+// maxLine bounds a line of input. Four octets of text can stand for one of a
+// name, so every name fits.
+const maxLine = 64 << 10
+
+func (s *scorer) judgeAll(in io.Reader) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(make([]byte, 0, 4096), maxLine)
+	n := 0
+	for lines.Scan() {
+		n++
+		if err := s.judge(lines.Text()); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("standard input, line %d: %w", n+1, err)
+	}
+	return nil
+}
+
+func (s *scorer) judge(text string) error {
+	line := scored{Name: text, Level: detect.LevelNone.String(), Action: detect.Pass.String(), Origin: detect.OriginNone.String()}
+	name, err := dnsname.Parse(text)
+	if err != nil {
+		line.Reason = "not_a_name: " + err.Error()
+		return s.out.Encode(&line)
+	}
+	v := &s.verdict
+	q := detect.Query{Time: time.Now(), Name: name, Type: dnswire.TypeA, Class: dnswire.ClassIN}
+	s.detection.detector.Inspect(&q, v)
+	line.Registered = v.Registered.String()
+	line.Scored = v.Unscored == detect.Scored
+	line.Reason = v.Unscored.String()
+	line.Origin, line.Level = v.Origin.String(), v.Level.String()
+	line.Action, line.Enforced = v.Action.String(), v.Enforced
+	for _, m := range v.Matches {
+		line.Matches = append(line.Matches, scoredMatch{List: m.List, Rule: m.Rule, Info: m.Info})
+	}
+	if line.Scored {
+		line.Score = &v.Score
+		if s.features {
+			line.Features = s.explain(name)
+		}
+	}
+	return s.out.Encode(&line)
+}
+
+func (s *scorer) explain(name dnsname.Name) map[string]float64 {
+	model := s.detection.model
+	s.vector = model.Features(s.vector[:0], dnsname.DefaultSuffixes().Split(name))
+	out := make(map[string]float64, len(s.vector))
+	for i, f := range model.FeatureNames() {
+		out[f] = s.vector[i]
+	}
+	return out
+}

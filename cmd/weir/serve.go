@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/resolver"
+	"github.com/weirdns/weir/web"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+type serveCmd struct {
+	Conf     string   `short:"c" name:"config" placeholder:"FILE" help:"Configuration file. Without one the built-in defaults serve; weir defaults prints them."`
+	Listen   []string `placeholder:"ADDR" sep:"none" help:"Address for UDP and TCP, IP:port; may be repeated. Overrides resolver.listen."`
+	Upstream []string `placeholder:"ADDR" sep:"none" help:"Upstream server, IP or IP:port; may be repeated. Overrides resolver.upstream.servers."`
+	Admin    string   `placeholder:"ADDR" help:"Address for metrics and health. Overrides admin.listen."`
+	State    string   `placeholder:"DIR" help:"State folder. Overrides state_dir."`
+}
+
+// load reads the configuration, flags on top.
+func (c *serveCmd) load() (*config, error) {
+	return loadServeConfig(c.Conf, func(cfg *config) {
+		if len(c.Listen) > 0 {
+			cfg.Resolver.Listen = c.Listen
+		}
+		if len(c.Upstream) > 0 {
+			cfg.Resolver.Upstream.Servers = c.Upstream
+		}
+		if c.Admin != "" {
+			cfg.Admin.Listen = c.Admin
+		}
+		if c.State != "" {
+			cfg.StateDir = c.State
+		}
+	})
+}
+
+// Run serves until SIGTERM or SIGINT. SIGHUP reloads.
+func (c *serveCmd) Run(std stdio) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(cfg.Log, std)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = log.Sync() }() // standard error may not know how
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+
+	s, err := newService(cfg, log)
+	if err != nil {
+		return err
+	}
+	// Said before the lists are read: until then queries wait in the sockets.
+	s.announce()
+	if err := s.detection.load(); err != nil {
+		s.resolver.Close()
+		s.admin.Close()
+		return err
+	}
+	return s.run(ctx, hup, c.load)
+}
+
+// newLogger logs JSON, one line an event. Names and clients are in no event.
+func newLogger(cfg logConfig, std stdio) (*zap.Logger, error) {
+	level, err := zapcore.ParseLevel(cfg.Level)
+	if err != nil {
+		return nil, exitWith(exitConfig, fmt.Errorf("log.level: %w", err))
+	}
+	enc := zap.NewProductionEncoderConfig()
+	enc.TimeKey, enc.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(enc), zapcore.Lock(zapcore.AddSync(std.err)), level)), nil
+}
+
+// service is the resolver with all that it stands on.
+type service struct {
+	cfg       *config
+	log       *zap.Logger
+	registry  *prometheus.Registry
+	detection *detection
+	records   *pdns.Recorder // nil: there is no place to record to
+	upstreams *upstreams
+	resolver  *resolver.Resolver
+	admin     *web.Server
+	reloads   *prometheus.CounterVec
+	stateless error // why there is no place for state
+}
+
+// newService builds everything and binds every address. It starts nothing.
+func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
+	s := &service{cfg: cfg, log: log, registry: newRegistry()}
+	s.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_config_reload_total", Help: "Reloads on SIGHUP by result; after a rejected one the old configuration serves on.",
+	}, []string{"result"})
+	for _, result := range []string{"success", "rejected"} {
+		s.reloads.WithLabelValues(result)
+	}
+	s.registry.MustRegister(s.reloads)
+
+	if s.stateless = makeStateDir(cfg); s.stateless != nil && cfg.explicitState {
+		return nil, s.stateless
+	}
+	if s.detection, err = newDetection(cfg, log, s.registry); err != nil {
+		return nil, err
+	}
+	if s.upstreams, err = newUpstreams(cfg.Resolver.Upstream, log, s.registry); err != nil {
+		return nil, exitWith(exitConfig, err)
+	}
+	sinks := []detect.Sink{s.detection.detector}
+	if s.stateless == nil {
+		if s.records, err = pdns.New(cfg.Records, pdns.Deps{Log: log.Named("records"), Registry: s.registry}); err != nil {
+			return nil, fmt.Errorf("records: %w", err)
+		}
+		sinks = append(sinks, s.records)
+	}
+	s.resolver, err = resolver.New(cfg.Resolver, resolver.Deps{
+		Log: log.Named("resolver"), Registry: s.registry, Detector: s.detection.detector, Upstream: s.upstreams, Sinks: sinks,
+	})
+	if err != nil {
+		return nil, exitWith(exitConfig, err)
+	}
+	s.admin = web.New(cfg.Admin, web.Deps{Log: log.Named("admin"), Gatherer: s.registry, Ready: s.missing})
+	if err := s.admin.Listen(); err != nil {
+		return nil, exitWith(exitBind, err)
+	}
+	if err := s.resolver.Listen(); err != nil {
+		s.admin.Close()
+		return nil, exitWith(exitBind, err)
+	}
+	return s, nil
+}
+
+// missing is what keeps weir from being ready.
+func (s *service) missing() []string {
+	if !s.upstreams.anyUp() {
+		return []string{"no upstream answers"}
+	}
+	return nil
+}
+
+// run serves until ctx ends. On hup it reloads what load returns.
+func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*config, error)) error {
+	front := []task{
+		{"resolver", s.resolver.Run},
+		{"admin", s.admin.Run},
+		{"lists", s.detection.lists.Run},
+		{"reload", func(ctx context.Context) error { return s.reloadOn(ctx, hup, load) }},
+	}
+	// The upstreams outlive the resolver: queries under way at the end still
+	// get their answers.
+	back := []task{{"upstreams", s.upstreams.run}}
+	if s.records != nil {
+		back = append(back, task{"records", s.records.Run})
+	}
+	err := runStages(ctx, front, back)
+	s.log.Info("weir stopped", zap.Error(err))
+	return err
+}
+
+// announce is the first line of the log: where weir listens, forwards, records
+// and shows its metrics.
+func (s *service) announce() {
+	records, metrics := "nowhere", "nowhere"
+	if s.records != nil {
+		records = s.cfg.Records.Dir
+	}
+	if addr := s.admin.Addr(); addr != "" {
+		metrics = "http://" + addr + "/metrics"
+	}
+	model := "none"
+	if s.detection.model != nil {
+		info := s.detection.model.Info()
+		model = info.Name + " " + info.Version + " (" + s.cfg.Detect.Model.Mode + ")"
+	}
+	s.log.Info("weir started",
+		zap.String("version", buildVersion()),
+		zap.Strings("listen", s.resolver.Addrs()),
+		zap.Strings("forward", s.cfg.Resolver.Upstream.Servers),
+		zap.String("records", records),
+		zap.String("metrics", metrics),
+		zap.String("model", model),
+		zap.Int("lists", len(s.cfg.Lists)),
+	)
+	if s.stateless != nil {
+		s.log.Warn("no place for state: nothing is recorded, and lists are not kept across restarts", zap.Error(s.stateless))
+	}
+}
+
+// rehearse builds what serve would build, short of sockets and folders.
+func rehearse(cfg *config) error {
+	log, reg := zap.NewNop(), newRegistry()
+	d, err := newDetection(cfg, log, reg)
+	if err != nil {
+		return err
+	}
+	if err := d.load(); err != nil {
+		return err
+	}
+	_, err = newUpstreams(cfg.Resolver.Upstream, log, reg)
+	return exitWith(exitConfig, err)
+}
