@@ -11,7 +11,7 @@ WORDS = ("river stone market silver garden window table yellow summer cloud simp
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def names(seed=1, benign=30_000, per_family=400):
+def names(seed=1, benign=16_000, per_family=250):
     r = random.Random(seed)
     rows = {}
 

@@ -68,6 +68,8 @@ def main():
     args = p.parse_args()
     if not args.smoke and not (args.data and args.out):
         p.error("--data and --out are needed, or --smoke")
+    if args.smoke:
+        args.threads = 1  # LightGBM's threads wait for each other by spinning: slow on a busy machine
     with tempfile.TemporaryDirectory() as scratch:
         Training(args, pathlib.Path(scratch)).run()
 
