@@ -157,6 +157,9 @@ func readKey(c *Config) (string, error) {
 	defer f.Close()
 	b := make([]byte, maxKey+2)
 	n, err := f.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", err
+	}
 	if n == 0 {
 		return "", fmt.Errorf("%s: empty", c.AuthKeyFile)
 	}

@@ -55,7 +55,7 @@ func newParser(c *Config, g *guard) *parser {
 func (p *parser) read(r io.Reader) error {
 	br := bufio.NewReaderSize(r, readBuffer)
 	if bom, _ := br.Peek(3); string(bom) == "\ufeff" {
-		br.Discard(3)
+		_, _ = br.Discard(3)
 	}
 	for {
 		b, err := br.ReadSlice('\n')

@@ -59,7 +59,7 @@ func (l *Lists) pollFiles() {
 		same := now == s.stamp
 		l.mu.Unlock()
 		if !same {
-			l.reloadFile(s) // counts and logs what goes wrong
+			_ = l.reloadFile(s) // counts and logs what goes wrong
 		}
 	}
 }
@@ -77,7 +77,7 @@ func (l *Lists) refreshURLs(ctx context.Context) {
 	for {
 		s, wait := l.due(time.Now())
 		if s != nil && wait <= 0 {
-			l.refreshURL(ctx, s) // counts and logs what goes wrong
+			_ = l.refreshURL(ctx, s) // counts and logs what goes wrong
 			if ctx.Err() != nil {
 				return
 			}

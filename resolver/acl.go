@@ -40,8 +40,14 @@ func (a *acl) allows(client netip.Addr) bool {
 // single organisation holds more than a /8, or in IPv6 a /16.
 func (a *acl) everybody() bool {
 	for _, p := range a.prefixes {
-		private := p.Addr().IsPrivate() || p.Addr().IsLinkLocalUnicast() || p.Addr().IsLoopback()
-		if limit := map[bool]int{true: 8, false: 16}[p.Addr().Is4()]; p.Bits() < limit && !(private && p.Bits() >= 7) {
+		limit := 16
+		switch a := p.Addr(); {
+		case a.Is4():
+			limit = 8
+		case a.IsPrivate(), a.IsLinkLocalUnicast():
+			limit = 7 // fc00::/7 and fe80::/10 as a whole
+		}
+		if p.Bits() < limit {
 			return true
 		}
 	}

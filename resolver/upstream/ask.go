@@ -35,7 +35,7 @@ func (t *try) canAsk() bool { return !t.done && (t.canUDP() || !t.stream) }
 func (t *try) closeUDP() {
 	for _, d := range t.udp {
 		if d.conn != nil {
-			d.conn.Close()
+			_ = d.conn.Close()
 		}
 	}
 }

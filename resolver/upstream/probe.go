@@ -44,7 +44,7 @@ func (s *server) probe(ctx context.Context) {
 	if s.stream {
 		o, _ = s.exchangeTCP(ctx, q, s.edns(), false)
 	} else if d, err := s.sendUDP(ctx, q, s.edns()); err == nil {
-		stop := context.AfterFunc(ctx, func() { d.conn.Close() })
+		stop := context.AfterFunc(ctx, func() { _ = d.conn.Close() })
 		end, _ := ctx.Deadline()
 		for range badLimit {
 			if o = d.receive(end); o.kind != kindBad {
@@ -52,7 +52,7 @@ func (s *server) probe(ctx context.Context) {
 			}
 		}
 		stop()
-		d.conn.Close()
+		_ = d.conn.Close()
 	}
 	if ctx.Err() != nil && context.Cause(ctx) == context.Canceled {
 		s.health.endProbe(true) // stopped, not unanswered
