@@ -145,14 +145,14 @@ func (p *process) scrape() string {
 	return string(body)
 }
 
-// metric is the value of one series, "0" if there is none.
+// metric is the value of one series, "" if there is none.
 func metric(text, series string) string {
 	for line := range strings.Lines(text) {
 		if rest, ok := strings.CutPrefix(line, series+" "); ok {
 			return strings.TrimSpace(rest)
 		}
 	}
-	return "0"
+	return ""
 }
 
 func answers(m *dns.Msg) string {
@@ -323,7 +323,7 @@ records:
 		`weir_verdicts_total{action="nxdomain",mode="enforce",origin="model"}`:     "1",
 		`weir_dns_requests_total{family="6",proto="udp",qtype="A"}`:                "1",
 		`weir_dns_requests_total{family="4",proto="tcp",qtype="TXT"}`:              "1",
-		`weir_sink_dropped_total{reason="queue_full",sink="cof"}`:                  "0",
+		`weir_sink_dropped_total{reason="queue",sink="cof"}`:                       "0",
 		`weir_panics_recovered_total`:                                              "0",
 		`weir_detect_failures_total`:                                               "0",
 		`weir_list_entries{list="urlhaus"}`:                                        metric(text, `weir_list_entries{list="urlhaus"}`),

@@ -27,7 +27,7 @@ import time
 
 NAMES = 10_000        # in the working set of the hits
 BLOCKED = 100_000     # names on the list
-UNIQUE = 150_000      # names of one round of misses
+UNIQUE = 400_000      # names for one round of misses: more than can be asked
 HZ = os.sysconf("SC_CLK_TCK")
 ENV = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
 
@@ -49,16 +49,16 @@ def zipf(rng, names, count):
     return rng.choices(names, weights, k=count)
 
 
-def prepare(work, rounds):
+def prepare(work):
     rng = random.Random(7)
     hits = [f"{word(rng)}.com" for _ in range(NAMES)]
     blocked = [f"{word(rng)}{i}.com" for i in range(BLOCKED)]
     write(f"{work}/hit", "".join(f"{n} A\n" for n in zipf(rng, hits, 200_000)))
     write(f"{work}/warm", "".join(f"{n} A\n" for n in hits))
     write(f"{work}/blocked", "".join(f"{n} A\n" for n in zipf(rng, blocked, 200_000)))
-    for r in range(rounds):
-        for s in ("weir", "unbound", "dnsmasq"):
-            write(f"{work}/miss-{s}-{r}", "".join(f"{word(rng)}{s[0]}{r}x{i}.com A\n" for i in range(UNIQUE)))
+    # Each server is started anew for each measurement, so all may be asked the
+    # same names.
+    write(f"{work}/miss", "".join(f"{word(rng)}x{i}.com A\n" for i in range(UNIQUE)))
     write(f"{work}/com.zone", "$ORIGIN com.\n$TTL 3600\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\n* A 192.0.2.1\n")
     write(f"{work}/nsd.conf", f"""server:
   ip-address: 127.0.0.1@{PORT['nsd']}
@@ -192,16 +192,15 @@ def dnsperf(server, data, *limits):
     return done, sent, qps
 
 
-def measure(work, server, kind, r, seconds):
+def measure(work, server, kind, seconds):
     argv = commands(work)[server]
     with running(argv, 0, f"{work}/{server}.log") as p:
         wait_ready(server)
         if kind == "hit":
             dnsperf(server, f"{work}/warm", "-n", "1")
-        data = f"{work}/{kind}" if kind != "miss" else f"{work}/miss-{server}-{r}"
-        limits = ["-l", str(seconds)] if kind != "miss" else ["-n", "1"]
+        data = f"{work}/{kind}"
         before = cpu(p.pid)
-        done, sent, qps = dnsperf(server, data, *limits)
+        done, sent, qps = dnsperf(server, data, "-l", str(seconds))
         if kind == "miss":
             time.sleep(0.3)  # what is still recorded belongs to the cost
         return {"us": (cpu(p.pid) - before) / done * 1e6, "qps": qps, "lost": 1 - done / sent, "rss": rss(p.pid)}
@@ -217,14 +216,14 @@ def main():
             sys.exit(f"{tool} is needed")
     work = tempfile.mkdtemp(prefix="weir-bench-")
     try:
-        prepare(work, args.rounds)
+        prepare(work)
         results = {}
         with running(["nsd", "-d", "-c", f"{work}/nsd.conf"], 1, f"{work}/nsd.log"):
             time.sleep(1)
             for r in range(args.rounds):
                 for kind in ("hit", "miss", "blocked"):
                     for server in ("weir", "unbound", "dnsmasq"):
-                        m = measure(work, server, kind, r, args.seconds)
+                        m = measure(work, server, kind, args.seconds)
                         results.setdefault((kind, server), []).append(m)
                         print(f"round {r + 1}: {kind:8} {server:8} {m['us']:7.2f} us/query {m['qps']:9.0f} q/s, lost {m['lost']:.2%}, {m['rss']:.0f} MB", file=sys.stderr)
         print("| | CPU µs a query | of Unbound's | queries/s | lost | RSS MB |\n|---|--:|--:|--:|--:|--:|")

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/weirdns/weir/internal/dnstest"
+)
+
+// reload sends SIGHUP and waits until the log has one line more with msg.
+func (p *process) reload(msg string) {
+	p.t.Helper()
+	before := strings.Count(p.log(), `"msg":"`+msg)
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		p.t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); strings.Count(p.log(), `"msg":"`+msg) == before; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			p.t.Fatalf("no %q in the log after SIGHUP\n%s", msg, p.log())
+		}
+	}
+}
+
+// Reloads, good and bad, while clients ask: not one query is lost, a good one
+// takes effect at once, and after a bad one everything is as it was.
+func TestReloadLosesNoQuery(t *testing.T) {
+	zone := "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\nwww A 192.0.2.%d\nfresh 0 A 192.0.2.%d\n* A 192.0.2.9\n"
+	one := dnstest.NewServer(t, "example.com", fmt.Sprintf(zone, 1, 1))
+	two := dnstest.NewServer(t, "example.com", fmt.Sprintf(zone, 2, 2))
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "weir.yaml")
+	write := func(up *dnstest.Server, lists string) {
+		t.Helper()
+		// Renamed into place, as editors and configuration managers do: weir
+		// must never see half of a file.
+		tmp := writeFile(t, conf+".tmp", fmt.Sprintf("resolver:\n  upstream: {servers: [%q]}\n%s", up.Addr(), lists))
+		if err := os.Rename(tmp, conf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(one, "")
+	p := startWeir(t, "-c", conf, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", dir)
+	addr := p.listen[0]
+
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	var asked, lost atomic.Int64
+	for i := range 3 {
+		clients.Go(func() {
+			c := dns.Client{Timeout: 5 * time.Second}
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				m := new(dns.Msg)
+				m.SetQuestion(fmt.Sprintf("n%d-%d.example.com.", i, n/2), dns.TypeA) // each name twice: a miss and a hit
+				r, _, err := c.Exchange(m, addr)
+				asked.Add(1)
+				if err != nil || r.Rcode != dns.RcodeSuccess || len(r.Answer) != 1 {
+					lost.Add(1)
+				}
+			}
+		})
+	}
+	const rounds = 5
+	for range rounds {
+		write(one, "lists:\n  - {name: l, action: nxdomain, inline: [www.example.com]}\n")
+		p.reload("reloaded")
+		if r := p.ask("udp", addr, "www.example.com.", dns.TypeA); r.Rcode != dns.RcodeNameError {
+			t.Errorf("a new list: %v, want NXDOMAIN at once", r)
+		}
+		for _, bad := range []string{"lists:\n  - {name: l, inline: [x.example], mode: maybe}\n", "lists:\n  - {name: l, file: /nonexistent/list}\n", "nonsense: 1\n", "detect: {model: {path: /nonexistent}}\n"} {
+			write(one, bad)
+			p.reload("reload rejected")
+			if r := p.ask("udp", addr, "www.example.com.", dns.TypeA); r.Rcode != dns.RcodeNameError {
+				t.Errorf("after the bad reload %q: %v, want the old list to serve", bad, r)
+			}
+		}
+		write(two, "")
+		p.reload("reloaded")
+		if r := p.ask("udp", addr, "fresh.example.com.", dns.TypeA); answers(r) != "192.0.2.2" {
+			t.Errorf("a new upstream: %v, want its answer", r)
+		}
+	}
+	close(stop)
+	clients.Wait()
+	if lost.Load() != 0 || asked.Load() < 100 {
+		t.Errorf("%d of %d queries lost during reloads, want none of at least 100\n%s", lost.Load(), asked.Load(), p.log())
+	}
+	text := p.scrape()
+	for series, want := range map[string]int{
+		`weir_config_reload_total{result="success"}`:  2 * rounds,
+		`weir_config_reload_total{result="rejected"}`: 4 * rounds,
+		`weir_panics_recovered_total`:                 0,
+	} {
+		if got := metric(text, series); got != fmt.Sprint(want) {
+			t.Errorf("%s = %s, want %d", series, got, want)
+		}
+	}
+	if !strings.Contains(text, fmt.Sprintf("weir_upstream_up{upstream=%q} 1", two.Addr())) || strings.Contains(text, one.Addr()) {
+		t.Error("the metrics are not those of the upstream in use")
+	}
+	p.stop()
+}
