@@ -188,6 +188,3 @@ func (s *Resolver) putRequest(r *request) {
 
 // maxPooledAnswer keeps a few large answers from growing every pooled request.
 const maxPooledAnswer = 8 << 10
-
-// CacheFlush empties the cache.
-func (s *Resolver) CacheFlush() { s.cache.Flush() }
