@@ -3,6 +3,7 @@ package detect
 import (
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/blocklist"
@@ -119,6 +120,7 @@ func (d *Detector) score(st *state, q *Query, v *Verdict) {
 	score, ok := st.scores.get(split.Registered)
 	if !ok {
 		var err error
+		began := time.Now() // for a metric only: no verdict depends on it
 		if score, err = st.model.Score(split); err != nil {
 			v.Unscored = Failed
 			d.metrics.failed.Add(1)
@@ -126,7 +128,7 @@ func (d *Detector) score(st *state, q *Query, v *Verdict) {
 		}
 		score = quantize(score)
 		st.scores.put(split.Registered, score)
-		d.metrics.scored(score)
+		d.metrics.scored(score, time.Since(began))
 	}
 	v.Score, v.Level = score, st.model.Level(score)
 	if v.Origin == OriginNone {

@@ -2,6 +2,7 @@ package detect
 
 import (
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -12,6 +13,7 @@ type metrics struct {
 	verdicts [len(originNames)][len(actionNames)][2]atomic.Uint64
 	failed   atomic.Uint64
 	score    prometheus.Histogram
+	took     prometheus.Histogram
 	model    *prometheus.GaugeVec
 }
 
@@ -32,12 +34,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Scores of registered domains, one for each evaluation of the model (not for cached scores).",
 			Buckets: []float64{.01, .05, .1, .25, .5, .75, .9, .95, .99, .999},
 		}),
+		took: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "weir_score_duration_seconds",
+			Help:    "Time of one evaluation of the model, features included.",
+			Buckets: []float64{1e-6, 2e-6, 4e-6, 8e-6, 16e-6, 32e-6, 64e-6, 256e-6, 1e-3},
+		}),
 		model: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_model_info",
 			Help: "The model in use; the value is always 1.",
 		}, []string{"name", "version", "features", "sha256"}),
 	}
-	reg.MustRegister(m.score, m.model, m)
+	reg.MustRegister(m.score, m.took, m.model, m)
 	return m
 }
 
@@ -51,7 +58,10 @@ func (m *metrics) place(v *Verdict) *atomic.Uint64 {
 
 func (m *metrics) count(v *Verdict) { m.place(v).Add(1) }
 
-func (m *metrics) scored(score float64) { m.score.Observe(score) }
+func (m *metrics) scored(score float64, took time.Duration) {
+	m.score.Observe(score)
+	m.took.Observe(took.Seconds())
+}
 
 func (m *metrics) setModel(model *Model) {
 	m.model.Reset()

@@ -337,6 +337,7 @@ records:
 			t.Errorf("%q stands in the metrics or the log", secret)
 		}
 	}
+	checkDocumented(t, text)
 	p.stop()
 
 	// Exactly what the DNS said to our clients: no forged answer, no client.
@@ -367,6 +368,23 @@ records:
 		t.Errorf("COF: %d records of the large TXT, want 1", len(got))
 	}
 	checkTransactions(t, p, text)
+}
+
+// checkDocumented wants every metric in docs/operations.md.
+func checkDocumented(t *testing.T, metrics string) {
+	t.Helper()
+	docs, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(metrics) {
+		if name, ok := strings.CutPrefix(line, "# TYPE weir_"); ok {
+			name, _, _ = strings.Cut(name, " ")
+			if !strings.Contains(string(docs), "`weir_"+name+"`") {
+				t.Errorf("weir_%s is not in docs/operations.md", name)
+			}
+		}
+	}
 }
 
 // checkTransactions holds the transaction log against the answers counted.
