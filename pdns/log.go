@@ -80,6 +80,12 @@ func (l *rotatingLog) flush() error { return l.write() }
 // that are too old.
 func (l *rotatingLog) tend() error {
 	err := l.write()
+	if err == nil && l.f == nil {
+		// Before there is anything to write: whoever starts weir is to know now
+		// that it cannot record, and not when the first line is due.
+		l.err = l.open()
+		err = l.err
+	}
 	now := l.now()
 	if l.f != nil && l.size > 0 && now.Sub(l.born) >= l.bounds.rotateAge() {
 		err = errors.Join(err, l.rotate())

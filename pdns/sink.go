@@ -56,6 +56,7 @@ type sink struct {
 
 // run consumes until ctx ends, then what is left, and closes the file.
 func (s *sink) run(ctx context.Context) error {
+	s.report(s.consumer.tend())
 	for ctx.Err() == nil {
 		s.second(ctx)
 		s.report(s.consumer.tend())

@@ -47,7 +47,7 @@ func (s *service) reload(load func() (*config, error)) error {
 	if err != nil {
 		return err
 	}
-	if err := s.detection.lists.Reconfigure(next.sources()); err != nil {
+	if err := s.detection.lists.Reload(next.sources()); err != nil {
 		return err
 	}
 	// From here on nothing fails: every value was validated by load.
@@ -63,21 +63,27 @@ func (s *service) reload(load func() (*config, error)) error {
 	return nil
 }
 
-// warnFixed names the settings that changed but cannot change while weir runs.
+// warnFixed names the settings that are not as weir runs but cannot change
+// while it does.
 func (s *service) warnFixed(next *config) {
-	old := s.cfg
-	a, b := old.Resolver, next.Resolver
-	for what, changed := range map[string]bool{
-		"log":                      old.Log != next.Log,
-		"state_dir":                old.StateDir != next.StateDir,
-		"records":                  !reflect.DeepEqual(old.Records, next.Records),
-		"admin":                    old.Admin != next.Admin,
-		"resolver.listen, workers": !reflect.DeepEqual(a.Listen, b.Listen) || a.Workers != b.Workers,
-		"resolver.max_udp_size, max_pending, tcp, cache": a.MaxUDPSize != b.MaxUDPSize ||
-			a.MaxPending != b.MaxPending || a.TCP != b.TCP || !reflect.DeepEqual(a.Cache, b.Cache),
+	a, b := s.started.Resolver, next.Resolver
+	for _, f := range []struct {
+		setting string
+		changed bool
+	}{
+		{"log", s.started.Log != next.Log},
+		{"state_dir", s.started.StateDir != next.StateDir},
+		{"resolver.listen", !reflect.DeepEqual(a.Listen, b.Listen)},
+		{"resolver.workers", a.Workers != b.Workers},
+		{"resolver.max_udp_size", a.MaxUDPSize != b.MaxUDPSize},
+		{"resolver.max_pending", a.MaxPending != b.MaxPending},
+		{"resolver.tcp", a.TCP != b.TCP},
+		{"resolver.cache", !reflect.DeepEqual(a.Cache, b.Cache)},
+		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
+		{"admin", s.started.Admin != next.Admin},
 	} {
-		if changed {
-			s.log.Warn("changed in the configuration, takes effect at the next start", zap.String("settings", what))
+		if f.changed {
+			s.log.Warn("not as weir was started, takes effect at the next start", zap.String("setting", f.setting))
 		}
 	}
 }

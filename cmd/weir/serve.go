@@ -86,7 +86,8 @@ func newLogger(cfg logConfig, std stdio) (*zap.Logger, error) {
 
 // service is the resolver with all that it stands on.
 type service struct {
-	cfg       *config
+	cfg       *config // the latest
+	started   *config // whose listeners, limits and files are in use
 	log       *zap.Logger
 	registry  *prometheus.Registry
 	detection *detection
@@ -100,7 +101,7 @@ type service struct {
 
 // newService builds everything and binds every address. It starts nothing.
 func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
-	s := &service{cfg: cfg, log: log, registry: newRegistry()}
+	s := &service{cfg: cfg, started: cfg, log: log, registry: newRegistry()}
 	s.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_config_reload_total", Help: "Reloads on SIGHUP by result; after a rejected one the old configuration serves on.",
 	}, []string{"result"})
