@@ -196,7 +196,17 @@ func (defaultsCmd) Run(std stdio) error {
 }
 
 type checkCmd struct {
-	Conf string `short:"c" name:"config" required:"" placeholder:"FILE" help:"Configuration file to check."`
+	Conf string `short:"c" name:"config" placeholder:"FILE" help:"Configuration file to check."`
+	File string `arg:"" optional:"" help:"The same, without the flag."`
+}
+
+// Validate wants one file, for kong.
+func (c *checkCmd) Validate() error {
+	if (c.Conf == "") == (c.File == "") {
+		return errors.New("which file? weir check -c FILE")
+	}
+	c.Conf += c.File
+	return nil
 }
 
 // Run loads everything that serve would, short of binding an address.

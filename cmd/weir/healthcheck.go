@@ -24,7 +24,9 @@ func (c *healthcheckCmd) Run(std stdio) error {
 		if err != nil {
 			return err
 		}
-		addr = cfg.Admin.Listen
+		if addr = cfg.Admin.Listen; addr == "" {
+			return fmt.Errorf("healthcheck: %s switches the admin listener off", c.Conf)
+		}
 	}
 	if addr == "" {
 		addr = web.DefaultConfig().Listen

@@ -76,6 +76,15 @@ func run(args []string, std stdio) int {
 		fmt.Fprintln(std.err, "weir:", err)
 		return exitFailure
 	}
+	switch {
+	case len(args) == 0:
+		_, _ = parser.Parse([]string{"--help"})
+		return exitUsage
+	case args[0] == "help":
+		args = append(args[1:], "--help")
+	case args[0] == "--version":
+		args[0] = "version"
+	}
 	ctx, err := parser.Parse(args)
 	if exited >= 0 {
 		return exited // --help
@@ -98,9 +107,11 @@ func run(args []string, std stdio) int {
 	return exitOK
 }
 
+// unwrapExit is the error behind the exit code.
 func unwrapExit(err error) error {
-	if e, ok := err.(*exitError); ok {
-		return e.err
+	var coded *exitError
+	if errors.As(err, &coded) {
+		return coded.err
 	}
 	return err
 }

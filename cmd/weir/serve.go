@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/signal"
 	"syscall"
@@ -11,30 +13,61 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/resolver"
+	"github.com/weirdns/weir/resolver/upstream"
 	"github.com/weirdns/weir/web"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
 type serveCmd struct {
-	Conf     string   `short:"c" name:"config" placeholder:"FILE" help:"Configuration file. Without one the built-in defaults serve; weir defaults prints them."`
+	Conf     *string  `short:"c" name:"config" placeholder:"FILE" help:"Configuration file. Without one the built-in defaults serve; weir defaults prints them."`
 	Listen   []string `placeholder:"ADDR" sep:"none" help:"Address for UDP and TCP, IP:port; may be repeated. Overrides resolver.listen."`
 	Upstream []string `placeholder:"ADDR" sep:"none" help:"Upstream server, IP or IP:port; may be repeated. Overrides resolver.upstream.servers."`
-	Admin    string   `placeholder:"ADDR" help:"Address for metrics and health. Overrides admin.listen."`
+	Admin    *string  `placeholder:"ADDR" help:"Address for metrics and health; empty switches them off. Overrides admin.listen."`
 	State    string   `placeholder:"DIR" help:"State folder. Overrides state_dir."`
+}
+
+// Validate checks the flags, for kong: a mistake in them is one of usage.
+func (c *serveCmd) Validate() error {
+	var errs []error
+	if c.Conf != nil && *c.Conf == "" {
+		errs = append(errs, errors.New("--config: which file?"))
+	}
+	for _, addr := range c.Listen {
+		if _, err := netip.ParseAddrPort(addr); err != nil {
+			errs = append(errs, fmt.Errorf("--listen: must be IP:port, got %q", addr))
+		}
+	}
+	if c.Admin != nil && *c.Admin != "" {
+		if _, err := netip.ParseAddrPort(*c.Admin); err != nil {
+			errs = append(errs, fmt.Errorf("--admin: must be IP:port, or empty to switch it off, got %q", *c.Admin))
+		}
+	}
+	if len(c.Upstream) > 0 {
+		up := upstream.DefaultConfig()
+		up.Servers = c.Upstream
+		for _, err := range split(up.Validate()) {
+			errs = append(errs, fmt.Errorf("--upstream: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // load reads the configuration, flags on top.
 func (c *serveCmd) load() (*config, error) {
-	return loadServeConfig(c.Conf, func(cfg *config) {
+	file := ""
+	if c.Conf != nil {
+		file = *c.Conf
+	}
+	return loadServeConfig(file, func(cfg *config) {
 		if len(c.Listen) > 0 {
 			cfg.Resolver.Listen = c.Listen
 		}
 		if len(c.Upstream) > 0 {
 			cfg.Resolver.Upstream.Servers = c.Upstream
 		}
-		if c.Admin != "" {
-			cfg.Admin.Listen = c.Admin
+		if c.Admin != nil {
+			cfg.Admin.Listen = *c.Admin
 		}
 		if c.State != "" {
 			cfg.StateDir = c.State

@@ -82,11 +82,18 @@ type sniffParts struct {
 	out       io.Writer
 }
 
-// sniff reads the capture and writes what was asked for. Also where reading
-// fails, what was read until then is written, and the summary says how much.
+// sniff reads the capture and writes what was asked for. Where reading fails,
+// what was read until then is written, and the summary says how much; where the
+// capture cannot even be opened, no output is touched.
 func (c *sniffCmd) sniff(ctx context.Context, p sniffParts) (err error) {
 	if c.Transactions == "" && c.COF == "" && c.Summary == "" {
 		c.Summary = "-"
+	}
+	if err := c.distinct(); err != nil {
+		return exitWith(exitUsage, err)
+	}
+	if _, err := os.Stat(c.Read); err != nil && c.Read != "-" {
+		return err
 	}
 	var open outputs
 	defer func() { err = errors.Join(err, open.close()) }()
@@ -123,12 +130,37 @@ func (c *sniffCmd) sniff(ctx context.Context, p sniffParts) (err error) {
 	} else {
 		err = reader.ReadFile(ctx, c.Read)
 	}
-	if summary != nil {
+	if summary != nil && !errors.Is(err, capture.ErrFormat) {
 		enc := json.NewEncoder(summary)
 		enc.SetIndent("", "  ")
 		err = errors.Join(err, enc.Encode(reader.Summary()))
 	}
 	return err
+}
+
+// distinct refuses outputs that are the same file, or the capture itself: one
+// would overwrite the other.
+func (c *sniffCmd) distinct() error {
+	type named struct {
+		flag, path string
+		info       os.FileInfo // nil: there is no such file yet
+	}
+	var seen []named
+	for _, n := range []named{{flag: "-r", path: c.Read}, {flag: "--transactions", path: c.Transactions}, {flag: "--cof", path: c.COF}, {flag: "--summary", path: c.Summary}} {
+		if n.path == "" || n.path == "-" {
+			continue
+		}
+		n.info, _ = os.Stat(n.path) // missing is fine here
+		for _, o := range seen {
+			same := filepath.Clean(n.path) == filepath.Clean(o.path) ||
+				n.info != nil && o.info != nil && n.info.Mode().IsRegular() && os.SameFile(n.info, o.info)
+			if same {
+				return fmt.Errorf("%s and %s are the same file, %s", o.flag, n.flag, n.path)
+			}
+		}
+		seen = append(seen, n)
+	}
+	return nil
 }
 
 // outputs are open files, and what has to be flushed into them before they are
