@@ -58,6 +58,27 @@ func classify(n dnsname.Name, split dnsname.Split, ownZones []dnsname.Name, spec
 		return ServiceLabel
 	case bytes.HasPrefix(label, idn):
 		return IDN
+	case !dnsname.Hostlike(label) || onlyDigits(topLabel(n)):
+		return NotHost
 	}
 	return Scored
+}
+
+// topLabel is a name's rightmost label.
+func topLabel(n dnsname.Name) []byte {
+	for len(n.Parent()) > 1 {
+		n = n.Parent()
+	}
+	return n.Label()
+}
+
+// onlyDigits: no top level domain is a number, but the end of every IPv4
+// address is.
+func onlyDigits(label []byte) bool {
+	for _, c := range label {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
 }

@@ -163,9 +163,13 @@ func parseAddrs(errs *[]error, field string, in []string, want4 bool) (out []net
 
 func parseZones(errs *[]error, field string, in []string) (out []dnsname.Name) {
 	for i, s := range in {
-		n, err := dnsname.Parse(s)
+		n, err := dnsname.ParseHost(s)
 		if err != nil {
 			*errs = append(*errs, fmt.Errorf("%s[%d]: %q is not a domain name: %w", field, i, s, err))
+			continue
+		}
+		if split := dnsname.DefaultSuffixes().Split(n); split.Registered == nil && split.Known || n.IsRoot() {
+			*errs = append(*errs, fmt.Errorf("%s[%d]: %s is a public suffix: everybody's names are in it", field, i, s))
 			continue
 		}
 		out = append(out, n)

@@ -63,6 +63,9 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 		if own != "" {
 			r.action = parseAction(&errs, field, own)
 		}
+		if own == "" {
+			field = "block.action"
+		}
 		if r.action == Sinkhole && len(answer.V4)+len(answer.V6) == 0 {
 			errs = append(errs, fmt.Errorf("%s: sinkhole needs block.sinkhole_ipv4 or block.sinkhole_ipv6", field))
 		}

@@ -108,6 +108,7 @@ const (
 	OwnZone             // below a zone that the configuration calls its own
 	ServiceLabel        // the registered label begins with an underscore
 	IDN                 // punycode: the model knows Latin letters only
+	NotHost             // no host name: an address, or octets that nobody can register
 	Allowed             // an allow list passed it before the model was asked
 	Failed              // the scorer failed or was over its budget; counted as an error
 )
@@ -115,7 +116,7 @@ const (
 var reasonNames = [...]string{
 	Scored: "", NotAsked: "not_asked", NoModel: "no_model", ReverseZone: "reverse_zone",
 	SingleLabel: "single_label", PublicSuffix: "public_suffix", SpecialUse: "special_use",
-	OwnZone: "own_zone", ServiceLabel: "service_label", IDN: "idn", Allowed: "allowed", Failed: "failed",
+	OwnZone: "own_zone", ServiceLabel: "service_label", IDN: "idn", NotHost: "not_a_hostname", Allowed: "allowed", Failed: "failed",
 }
 
 // String is empty for Scored.

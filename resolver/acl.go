@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 )
@@ -12,17 +13,19 @@ type acl struct {
 
 func parseACL(allow []string) (*acl, error) {
 	a := &acl{}
+	var errs []error
 	for i, s := range allow {
 		p, err := netip.ParsePrefix(s)
 		if addr, aerr := netip.ParseAddr(s); err != nil && aerr == nil {
 			p, err = addr.Prefix(addr.BitLen())
 		}
 		if err != nil {
-			return nil, fmt.Errorf("allow[%d]: must be an address or a network like 192.168.0.0/16, got %q", i, s)
+			errs = append(errs, fmt.Errorf("allow[%d]: must be an address or a network like 192.168.0.0/16, got %q", i, s))
+			continue
 		}
 		a.prefixes = append(a.prefixes, p.Masked())
 	}
-	return a, nil
+	return a, errors.Join(errs...)
 }
 
 // allows takes an unmapped address.

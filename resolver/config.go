@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/weirdns/weir/internal/dnsname"
@@ -92,13 +93,18 @@ func (c *Config) Validate() error {
 		bad("listen: needs at least one address")
 	}
 	for i, s := range c.Listen {
-		if _, err := netip.ParseAddrPort(s); err != nil {
+		switch a, err := netip.ParseAddrPort(s); {
+		case err != nil:
 			bad("listen[%d]: must be IP:port, got %q", i, s)
+		case a.Port() != 0 && slices.Contains(c.Listen[:i], s):
+			bad("listen[%d]: %s is listed twice", i, s)
+		case a.Port() != 0 && slices.Contains(c.Upstream.Servers, s):
+			bad("upstream.servers: %s is where weir itself listens, which would be a loop", s)
 		}
 	}
-	if a, err := parseACL(c.Allow); err != nil {
-		errs = append(errs, err)
-	} else if a.everybody() && !c.OpenResolver {
+	a, err := parseACL(c.Allow)
+	errs = append(errs, err)
+	if a.everybody() && !c.OpenResolver {
 		bad("allow: would answer the whole internet; set open_resolver: true if that is really meant")
 	}
 	inRange := func(field string, got, low, high int) {
@@ -110,7 +116,7 @@ func (c *Config) Validate() error {
 	inRange("max_udp_size", c.MaxUDPSize, 512, 4096)
 	inRange("max_pending", c.MaxPending, 1, 1<<20)
 	for i, s := range c.SpecialExcept {
-		if _, err := dnsname.Parse(s); err != nil {
+		if _, err := dnsname.ParseHost(s); err != nil {
 			bad("special_except[%d]: %q is not a domain name: %v", i, s, err)
 		}
 	}

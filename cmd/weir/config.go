@@ -131,17 +131,31 @@ func checkConfig(cfg *config, doc *document) error {
 		l, at := &cfg.Lists[i], fmt.Sprintf("lists[%d]", i)
 		doc.add(at, l.Config.Validate())
 		doc.add(at, l.ListPolicy.Validate())
+		if p := l.ListPolicy; l.Kind == blocklist.Allow && p != detect.DefaultListPolicy() {
+			doc.add(at, errors.New("kind: an allow list passes names; mode, action and ede mean nothing for it"))
+		}
 		if names[l.Name] && l.Name != "" {
 			doc.add(at, fmt.Errorf("name: %q is used by an earlier list", l.Name))
 		}
 		names[l.Name] = true
 	}
 	if len(doc.errs) == 0 {
-		if err := detect.CheckPolicy(cfg.Detect, cfg.policies()); err != nil {
-			doc.add("detect", err)
+		for _, err := range split(detect.CheckPolicy(cfg.Detect, cfg.policies())) {
+			doc.add("", cfg.placed(err))
 		}
 	}
-	return exitWith(exitConfig, errors.Join(doc.errs...))
+	return exitWith(exitConfig, doc.err())
+}
+
+// placed gives an error of the policy its path in the file: detect knows lists
+// by their names, the file by their numbers.
+func (c *config) placed(err error) error {
+	for i, l := range c.Lists {
+		if rest, ok := strings.CutPrefix(err.Error(), "lists."+l.Name+"."); ok {
+			return fmt.Errorf("lists[%d].%s", i, rest)
+		}
+	}
+	return fmt.Errorf("detect.%w", err)
 }
 
 // sources are the lists without their policies.
@@ -176,7 +190,7 @@ func defaultStateDir() string {
 	}
 	home, err := os.UserHomeDir()
 	if err != nil {
-		return filepath.Join(os.TempDir(), "weir")
+		return "" // nowhere; a shared place like /tmp could be made by anybody
 	}
 	return filepath.Join(home, ".local", "state", "weir")
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,15 +31,35 @@ type defaulter interface{ setDefaults() }
 // decodeYAML reads data into v, a pointer to a struct that holds the defaults.
 func decodeYAML(file string, data []byte, v any) *document {
 	d := &document{file: file, lines: map[string]int{}}
-	var root yaml.Node
-	if err := yaml.Unmarshal(data, &root); err != nil {
+	var root, second yaml.Node
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(&root); err != nil && !errors.Is(err, io.EOF) {
 		d.errs = append(d.errs, fmt.Errorf("%s: %s", file, strings.TrimPrefix(err.Error(), "yaml: ")))
 		return d
+	}
+	if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
+		d.fail(second.Line, "", "a second document: everything has to be in the first")
 	}
 	if len(root.Content) > 0 {
 		d.decode(root.Content[0], reflect.ValueOf(v).Elem(), "")
 	}
 	return d
+}
+
+// err is everything that is wrong, in the order of the file.
+func (d *document) err() error {
+	slices.SortStableFunc(d.errs, func(a, b error) int { return d.position(a) - d.position(b) })
+	return errors.Join(d.errs...)
+}
+
+// position is the line that an error names; errors without one come last.
+func (d *document) position(err error) int {
+	rest, ok := strings.CutPrefix(err.Error(), d.file+":")
+	digits, _, _ := strings.Cut(rest, ":")
+	if line, err := strconv.Atoi(digits); ok && err == nil {
+		return line
+	}
+	return 1 << 30
 }
 
 // fail records a problem with the field at path.

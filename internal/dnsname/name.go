@@ -52,6 +52,35 @@ func Parse(s string) (Name, error) {
 	return AppendParse(make([]byte, 0, len(s)+2), s)
 }
 
+// ErrNotHost is a name that DNS could carry but nobody would configure.
+var ErrNotHost = errors.New("only letters, digits, dashes and underscores make a domain name; write others as A-labels (xn--)")
+
+// ParseHost is Parse for names that people write into a configuration: a space
+// or a slash in one is a mistake, although DNS would carry it.
+func ParseHost(s string) (Name, error) {
+	n, err := Parse(s)
+	if err != nil {
+		return nil, err
+	}
+	for at := n; len(at) > 1; at = at.Parent() {
+		if !Hostlike(at.Label()) {
+			return nil, ErrNotHost
+		}
+	}
+	return n, nil
+}
+
+// Hostlike says whether a label has only letters, digits, dashes and
+// underscores: what is registered and configured, not all that DNS can carry.
+func Hostlike(label []byte) bool {
+	for _, c := range label {
+		if c != '-' && c != '_' && !digit(c) && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
 // MustParse is Parse for constants and tests; it panics on a bad name.
 func MustParse(s string) Name {
 	n, err := Parse(s)

@@ -53,6 +53,17 @@ func TestParseRefusesWhatIsNoName(t *testing.T) {
 	}
 }
 
+func TestParseHostRefusesWhatNobodyMeans(t *testing.T) {
+	for in, ok := range map[string]bool{
+		"Example.com": true, "_dmarc.example.com.": true, "xn--bcher-kva.de": true, ".": true,
+		"bad name": false, "a/b.com": false, "bücher.de": false, `a\.b`: false, "a..b": false,
+	} {
+		if _, err := dnsname.ParseHost(in); (err == nil) != ok {
+			t.Errorf("ParseHost(%q) = %v, want ok %v", in, err, ok)
+		}
+	}
+}
+
 func TestEveryNameComesBackFromItsText(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var wire []byte
