@@ -18,7 +18,7 @@ COPY --from=build --chown=65532:65532 /state /var/lib/weir
 USER 65532:65532
 ENV STATE_DIRECTORY=/var/lib/weir
 VOLUME /var/lib/weir
-EXPOSE 5353/udp 5353/tcp 5380/tcp
+EXPOSE 5353/udp 5353/tcp
 HEALTHCHECK --interval=10s --timeout=4s --start-period=2s CMD ["/weir", "healthcheck"]
 ENTRYPOINT ["/weir"]
 CMD ["serve", "--listen", "0.0.0.0:5353"]

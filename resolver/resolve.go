@@ -61,6 +61,7 @@ func (s *Resolver) decode(r *request, msg []byte) bool {
 		return s.refuse(r, dnswire.RcodeBadVers)
 	case r.Query.Class != dnswire.ClassIN,
 		r.Query.Type == dnswire.TypeAXFR, r.Query.Type == dnswire.TypeIXFR, r.Query.Type == dnswire.TypeTSIG:
+		r.setEDE(dnswire.EDENotSupported, nil)
 		return s.refuse(r, dnswire.RcodeRefused)
 	}
 	s.metrics.request(r)
@@ -168,6 +169,9 @@ func (s *Resolver) answerFromCache(r *request) bool {
 	case cache.Fresh:
 		r.out, r.source = msg, detect.FromCache
 		s.adopted(r)
+		if r.rcode == dnswire.RcodeServFail {
+			r.setEDE(dnswire.EDECachedError, nil)
+		}
 		return true
 	case cache.StaleHeld:
 		// The upstreams failed a moment ago: they are not asked for each client.
@@ -197,6 +201,7 @@ func (s *Resolver) checkAnswer(r *request) {
 func (s *Resolver) forward(r *request, live *live) (done bool) {
 	if r.Flags&dnswire.FlagRD == 0 {
 		// Without recursion desired, we may say only what we know.
+		r.setEDE(dnswire.EDENotAuthoritative, nil)
 		s.refuse(r, dnswire.RcodeRefused)
 		return s.complete(r)
 	}

@@ -109,19 +109,33 @@ func (s *Resolver) Listen() (err error) {
 		}
 	}()
 	for _, addr := range s.cfg.Listen {
-		u, err := listenUDP(addr, s.cfg.Workers, s)
+		u, t, err := listenBoth(addr, s)
 		if err != nil {
 			return err
 		}
-		s.udp = append(s.udp, u)
-		// Port 0 means any: TCP then takes the port that UDP got.
-		t, err := listenTCP(u.addr().String(), s)
-		if err != nil {
-			return err
-		}
-		s.tcp = append(s.tcp, t)
+		s.udp, s.tcp = append(s.udp, u), append(s.tcp, t)
 	}
 	return nil
+}
+
+// listenBoth binds UDP and TCP on one port. Port 0 means any that is free for
+// both: what UDP gets may be taken for TCP, and then it is tried again.
+func listenBoth(addr string, s *Resolver) (*udpServer, *tcpServer, error) {
+	const tries = 20
+	for try := 1; ; try++ {
+		u, err := listenUDP(addr, s.cfg.Workers, s)
+		if err != nil {
+			return nil, nil, err
+		}
+		t, err := listenTCP(u.addr().String(), s)
+		if err == nil {
+			return u, t, nil
+		}
+		u.close()
+		if try == tries || u.addr().String() == addr {
+			return nil, nil, err
+		}
+	}
 }
 
 // Addrs are the addresses that Listen bound, IP:port, one for each entry of

@@ -585,9 +585,9 @@ func TestFailuresAreRememberedAndStaleAnswersBeatThem(t *testing.T) {
 	s := start(t, up, nil, nil)
 	s.ask(t, "udp", "www.example.", dns.TypeA, nil)
 	dead.Store(true)
-	for range 3 {
-		if r := s.ask(t, "udp", "other.example.", dns.TypeA, nil); r.Rcode != dns.RcodeServerFailure {
-			t.Errorf("got %v, want SERVFAIL", r)
+	for _, want := range []string{"22 ", "13 ", "13 "} {
+		if r := s.ask(t, "udp", "other.example.", dns.TypeA, edns); r.Rcode != dns.RcodeServerFailure || !strings.HasPrefix(ede(r), want) {
+			t.Errorf("got %v with EDE %q, want SERVFAIL with EDE %s", r, ede(r), want)
 		}
 	}
 	if got := up.asked.Load(); got != 2 {

@@ -32,8 +32,8 @@ type config struct {
 	Capture  capture.Config  `yaml:"capture"`
 	Admin    web.Config      `yaml:"admin"`
 
-	// explicitState: the user chose StateDir, so weir must not do without it.
-	explicitState bool
+	// The user chose these folders, so weir must not do without them.
+	explicitState, explicitRecords bool
 }
 
 type logConfig struct {
@@ -115,7 +115,7 @@ func checkConfig(cfg *config, doc *document) error {
 	if !cfg.explicitState {
 		cfg.StateDir = defaultStateDir()
 	}
-	if cfg.Records.Dir == "" {
+	if cfg.explicitRecords = cfg.Records.Dir != ""; !cfg.explicitRecords {
 		cfg.Records.Dir = filepath.Join(cfg.StateDir, "records")
 	}
 	if _, err := zapcore.ParseLevel(cfg.Log.Level); err != nil {

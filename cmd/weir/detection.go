@@ -29,9 +29,11 @@ func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer) (*det
 	if err != nil {
 		return nil, err
 	}
-	lists, err := blocklist.New(cfg.sources(), blocklist.Deps{
-		Log: log.Named("lists"), Registry: reg, Dir: filepath.Join(cfg.StateDir, "lists"),
-	})
+	copies := ""
+	if cfg.StateDir != "" {
+		copies = filepath.Join(cfg.StateDir, "lists")
+	}
+	lists, err := blocklist.New(cfg.sources(), blocklist.Deps{Log: log.Named("lists"), Registry: reg, Dir: copies})
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
 	}

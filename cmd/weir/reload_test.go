@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -111,4 +113,21 @@ func TestReloadLosesNoQuery(t *testing.T) {
 		t.Error("the metrics are not those of the upstream in use")
 	}
 	p.stop()
+}
+
+func TestOneWeirAStateFolder(t *testing.T) {
+	up := dnstest.NewServer(t, "example.com", "@ SOA ns admin 1 3600 600 86400 60\n")
+	state := t.TempDir()
+	first := startWeir(t, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "", "--state", state)
+	bin, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(bin, "serve", "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "", "--state", state).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exitFailure || !strings.Contains(string(out), "another weir is using it") {
+		t.Errorf("the second weir: %v, %s; want it to refuse the folder", err, out)
+	}
+	first.stop()
+	startWeir(t, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "", "--state", state).stop()
 }

@@ -25,6 +25,7 @@ type scored struct {
 	Registered string             `json:"registered_domain"`
 	Scored     bool               `json:"scored"`
 	Reason     string             `json:"reason"`
+	Error      string             `json:"error,omitempty"`
 	Score      *float64           `json:"score"`
 	Level      string             `json:"level"`
 	Origin     string             `json:"origin"`
@@ -37,7 +38,8 @@ type scored struct {
 type scoredMatch struct {
 	List string `json:"list"`
 	Rule string `json:"rule"`
-	Info string `json:"info,omitempty"`
+	Info string `json:"info"`
+	Kind string `json:"kind"`
 }
 
 // Run judges names through the code that judges the resolver's queries.
@@ -88,6 +90,9 @@ func (s *scorer) judgeAll(in io.Reader) error {
 	n := 0
 	for lines.Scan() {
 		n++
+		if lines.Text() == "" {
+			continue
+		}
 		if err := s.judge(lines.Text()); err != nil {
 			return err
 		}
@@ -102,7 +107,7 @@ func (s *scorer) judge(text string) error {
 	line := scored{Name: text, Level: detect.LevelNone.String(), Action: detect.Pass.String(), Origin: detect.OriginNone.String()}
 	name, err := dnsname.Parse(text)
 	if err != nil {
-		line.Reason = "not_a_name: " + err.Error()
+		line.Reason, line.Error = "not_a_name", err.Error()
 		return s.out.Encode(&line)
 	}
 	v := &s.verdict
@@ -114,7 +119,7 @@ func (s *scorer) judge(text string) error {
 	line.Origin, line.Level = v.Origin.String(), v.Level.String()
 	line.Action, line.Enforced = v.Action.String(), v.Enforced
 	for _, m := range v.Matches {
-		line.Matches = append(line.Matches, scoredMatch{List: m.List, Rule: m.Rule, Info: m.Info})
+		line.Matches = append(line.Matches, scoredMatch{List: m.List, Rule: m.Rule, Info: m.Info, Kind: m.Kind.String()})
 	}
 	if line.Scored {
 		line.Score = &v.Score

@@ -129,7 +129,8 @@ type service struct {
 	resolver  *resolver.Resolver
 	admin     *web.Server
 	reloads   *prometheus.CounterVec
-	stateless error // why there is no place for state
+	lock      *os.File // of the state folder
+	stateless error    // why there is no place for state
 }
 
 // newService builds everything and binds every address. It starts nothing.
@@ -143,7 +144,12 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	}
 	s.registry.MustRegister(s.reloads)
 
-	if s.stateless = makeStateDir(cfg); s.stateless != nil && cfg.explicitState {
+	if s.stateless = makeStateDir(cfg); s.stateless == nil {
+		// Never given back: the lock is the process's.
+		if s.lock, err = lockState(cfg.StateDir); err != nil {
+			return nil, err
+		}
+	} else if cfg.explicitState {
 		return nil, s.stateless
 	}
 	if s.detection, err = newDetection(cfg, log, s.registry); err != nil {
@@ -171,6 +177,9 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	}
 	if err := s.resolver.Listen(); err != nil {
 		s.admin.Close()
+		if errors.Is(err, os.ErrPermission) {
+			err = fmt.Errorf("%w: ports below 1024 need root or CAP_NET_BIND_SERVICE, see docs/operations.md", err)
+		}
 		return nil, exitWith(exitBind, err)
 	}
 	return s, nil
@@ -242,6 +251,18 @@ func rehearse(cfg *config) error {
 	if err := d.load(); err != nil {
 		return err
 	}
-	_, err = newUpstreams(cfg.Resolver.Upstream, log, reg)
-	return exitWith(exitConfig, err)
+	if _, err = newUpstreams(cfg.Resolver.Upstream, log, reg); err != nil {
+		return exitWith(exitConfig, err)
+	}
+	if cfg.explicitState {
+		if err := canMake(cfg.StateDir); err != nil {
+			return exitWith(exitConfig, fmt.Errorf("state_dir: %w", err))
+		}
+	}
+	if cfg.Records.COF.Enabled || cfg.Records.Transactions.Enabled {
+		if err := canMake(cfg.Records.Dir); err != nil && (cfg.explicitState || cfg.explicitRecords) {
+			return exitWith(exitConfig, fmt.Errorf("records.dir: %w", err))
+		}
+	}
+	return nil
 }

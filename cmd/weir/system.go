@@ -46,6 +46,9 @@ func systemResolvers(file string, listen []string) ([]string, error) {
 // makeStateDir makes the state folder. A folder that nobody asked for may be
 // impossible, on a read-only system: weir then works without.
 func makeStateDir(cfg *config) error {
+	if cfg.StateDir == "" {
+		return errors.New("state_dir: none is set, and there is no home folder")
+	}
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		return fmt.Errorf("state_dir: %w", err)
 	}

@@ -61,17 +61,19 @@ const (
 
 // Extended DNS Errors (RFC 8914, section 4) that weir sends.
 const (
-	EDEStaleAnswer  uint16 = 3
-	EDEForged       uint16 = 4
-	EDENotReady     uint16 = 14
-	EDEBlocked      uint16 = 15
-	EDECensored     uint16 = 16
-	EDEFiltered     uint16 = 17
-	EDEProhibited   uint16 = 18
-	EDENotSupported uint16 = 21
-	EDENoReachable  uint16 = 22
-	EDENetworkError uint16 = 23
-	EDEInvalidData  uint16 = 24
+	EDEStaleAnswer      uint16 = 3
+	EDEForged           uint16 = 4
+	EDECachedError      uint16 = 13
+	EDENotReady         uint16 = 14
+	EDEBlocked          uint16 = 15
+	EDECensored         uint16 = 16
+	EDEFiltered         uint16 = 17
+	EDEProhibited       uint16 = 18
+	EDENotAuthoritative uint16 = 20
+	EDENotSupported     uint16 = 21
+	EDENoReachable      uint16 = 22
+	EDENetworkError     uint16 = 23
+	EDEInvalidData      uint16 = 24
 )
 
 // TypeString is the mnemonic of a type, TYPE123 where there is none (RFC 3597).
