@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -60,12 +61,18 @@ func (s *server) judge(msg []byte, q *query, sent time.Time) outcome {
 	return outcome{kind: kindNoEDNS, bare: r.bare}
 }
 
+// socket is a connected UDP socket.
+type socket interface {
+	io.ReadWriteCloser
+	SetReadDeadline(t time.Time) error
+}
+
 // datagram is a query sent over UDP, with a socket of its own: connected, so
 // that the kernel drops what comes from another address or port, and bound to
 // a random port, so that a forger must guess it.
 type datagram struct {
 	server *server
-	conn   *net.UDPConn
+	conn   socket
 	sent   time.Time
 	query  query
 }
@@ -91,7 +98,7 @@ func (s *server) sendUDP(ctx context.Context, q *Question, edns bool) (*datagram
 			local = netip.AddrPortFrom(netip.IPv6Unspecified(), port)
 		}
 		var err error
-		if d.conn, err = s.group.dialer.DialUDP(ctx, "udp", local, s.addr); err == nil {
+		if d.conn, err = s.group.openUDP(ctx, local, s.addr); err == nil {
 			break
 		}
 		if port == 0 || !errors.Is(err, syscall.EADDRINUSE) {
@@ -116,7 +123,7 @@ func (d *datagram) receive(end time.Time) outcome {
 	switch {
 	case err == nil:
 		return d.server.judge((*buf)[:n], &d.query, d.sent)
-	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed):
 		return outcome{kind: kindTimeout}
 	}
 	return outcome{kind: kindFailed, err: err}
