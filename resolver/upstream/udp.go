@@ -121,7 +121,7 @@ func (d *datagram) receive(end time.Time) outcome {
 	_ = d.conn.SetReadDeadline(end) // fails only where Read will
 	n, err := d.conn.Read(*buf)
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, io.EOF): // an empty datagram reads like the end of a file
 		return d.server.judge((*buf)[:n], &d.query, d.sent)
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed):
 		return outcome{kind: kindTimeout}
