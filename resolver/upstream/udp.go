@@ -107,7 +107,7 @@ func (s *server) sendUDP(ctx context.Context, q *Question, edns bool) (*datagram
 	}
 	d.sent = time.Now()
 	if _, err := d.conn.Write(d.query.wire); err != nil {
-		d.conn.Close()
+		_ = d.conn.Close()
 		return nil, err
 	}
 	return d, nil
