@@ -126,18 +126,22 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // tcpConn serves one client. One goroutine reads; answers that had to wait are
-// written by their exchanges, in the order in which they come (RFC 7766,
-// section 7).
+// queued by their exchanges, in the order in which they come (RFC 7766, section
+// 7). An exchange never writes: others wait for the same answer, and must not
+// wait for a client that does not read.
 type tcpConn struct {
 	s      *Resolver
 	conn   *net.TCPConn
 	client netip.Addr
-	slots  chan struct{} // one for each query that waits
+	slots  chan struct{} // one for each query whose answer is not written
 	wg     sync.WaitGroup
 
-	mu     sync.Mutex // guards out and the writing side of conn
-	out    []byte
-	broken bool
+	mu      sync.Mutex // guards all below
+	out     []byte     // answers to be written
+	queued  int        // how many they are
+	spare   []byte     // memory for the next out
+	writing bool       // somebody is in write, and takes what is queued meanwhile
+	broken  bool
 }
 
 func newTCPConn(s *Resolver, c *net.TCPConn, client netip.Addr) *tcpConn {
@@ -155,23 +159,48 @@ func (c *tcpConn) run(ctx context.Context) {
 	in := bufio.NewReaderSize(c.conn, 4096)
 	msg := make([]byte, 0, 512)
 	for ctx.Err() == nil {
+		if !holdsMessage(in) {
+			c.write() // what comes next may take long
+		}
 		var err error
 		if msg, err = c.readMessage(ctx, in, msg); err != nil {
 			break
 		}
-		c.slots <- struct{}{} // freed by reply, which every request reaches
+		c.takeSlot()
 		c.wg.Add(1)
 		r := c.s.getRequest()
 		r.ask = detect.Query{Time: time.Now(), Client: c.client, Transport: detect.TCP}
 		r.from = c
 		if c.s.serve(r, msg) {
-			// More input is at hand: its answers may share the write.
-			c.answer(r, in.Buffered() == 0)
+			// If more queries are at hand, their answers may share the write.
+			if c.queue(r) > flushAt {
+				c.write()
+			}
+			c.wg.Done()
 		}
 	}
 	c.wg.Wait()
-	c.flush()
+	c.write()
 	_ = c.conn.Close() // all that could be written was
+}
+
+// takeSlot waits until fewer than MaxPipelined queries are without an answer.
+func (c *tcpConn) takeSlot() {
+	select {
+	case c.slots <- struct{}{}:
+	default:
+		c.write() // answers hold their slots until they are written
+		c.slots <- struct{}{}
+	}
+}
+
+// holdsMessage says whether a whole message can be read without waiting.
+func holdsMessage(in *bufio.Reader) bool {
+	if in.Buffered() < 2 {
+		return false
+	}
+	size, err := in.Peek(2)
+	return err == nil && in.Buffered() >= 2+int(binary.BigEndian.Uint16(size))
 }
 
 // readMessage reads one length-prefixed message (RFC 1035, section 4.2.2) into
@@ -208,47 +237,68 @@ func (c *tcpConn) deadline(ctx context.Context, d time.Duration) error {
 	return ctx.Err() // looked at after the deadline was set: the stop's own deadline must win
 }
 
-// reply is for answers that had to wait.
-func (c *tcpConn) reply(r *request) { c.answer(r, true) }
+// reply is for answers that had to wait. It does not wait for the client.
+func (c *tcpConn) reply(r *request) {
+	c.queue(r)
+	c.wg.Go(c.write)
+	c.wg.Done()
+}
 
-// answer queues r's answer and writes what is queued if there is reason to.
-func (c *tcpConn) answer(r *request, flush bool) {
+// queue ends r: its answer is to be written. It returns how many octets are.
+func (c *tcpConn) queue(r *request) (waiting int) {
 	c.mu.Lock()
 	if n := len(r.out); n > 0 && !c.broken {
 		c.out = binary.BigEndian.AppendUint16(c.out, uint16(n))
 		c.out = append(c.out, r.out...)
+		c.queued++
+	} else {
+		<-c.slots
 	}
-	if flush || len(c.out) > flushAt {
-		c.writeLocked()
-	}
+	waiting = len(c.out)
 	c.mu.Unlock()
 	c.s.putRequest(r)
-	<-c.slots
-	c.wg.Done()
+	return waiting
 }
 
-func (c *tcpConn) flush() {
+// write writes what is queued, unless somebody does already.
+func (c *tcpConn) write() {
 	c.mu.Lock()
-	c.writeLocked()
-	c.mu.Unlock()
-}
-
-// writeLocked writes what is queued. A client that does not read is given up:
-// its connection is closed, which ends the reader too.
-func (c *tcpConn) writeLocked() {
-	if len(c.out) == 0 || c.broken {
+	defer c.mu.Unlock()
+	if c.writing {
 		return
 	}
+	c.writing = true
+	for len(c.out) > 0 {
+		batch, n := c.out, c.queued
+		c.out, c.queued = c.spare[:0], 0
+		c.mu.Unlock()
+		err := c.send(batch)
+		c.mu.Lock()
+		if err != nil {
+			c.broken = true
+			n += c.queued
+			c.out, c.queued = nil, 0
+		}
+		for range n {
+			<-c.slots
+		}
+		if c.spare = batch; cap(batch) > 4*flushAt {
+			c.spare = nil
+		}
+	}
+	c.writing = false
+}
+
+// send writes one batch. A client that does not read is given up: its
+// connection is closed, which ends the reader too.
+func (c *tcpConn) send(batch []byte) error {
 	err := c.conn.SetWriteDeadline(time.Now().Add(c.s.cfg.TCP.MessageTimeout))
 	if err == nil {
-		_, err = c.conn.Write(c.out)
-	}
-	if c.out = c.out[:0]; cap(c.out) > 4*flushAt {
-		c.out = nil
+		_, err = c.conn.Write(batch)
 	}
 	if err != nil {
 		c.s.metrics.writeErrors.Add(1)
-		c.broken = true
 		_ = c.conn.Close()
 	}
+	return err
 }
