@@ -387,6 +387,8 @@ func TestWhatIsNoQueryIsRefusedOrIgnored(t *testing.T) {
 		{"AXFR", pack(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeAXFR }), dns.RcodeRefused},
 		{"type OPT", pack(func(m *dns.Msg) { m.Question[0].Qtype = dns.TypeOPT }), dns.RcodeFormatError},
 		{"RD clear, nothing cached", pack(func(m *dns.Msg) { m.RecursionDesired = false }), dns.RcodeRefused},
+		{"the root by a pointer into the header", append(append([]byte{}, plain[:12]...), 0xc0, 6, 0, 1, 0, 1), dns.RcodeFormatError},
+		{"a name that ends in the header", append(append([]byte{}, plain[:24]...), 0xc0, 6, 0, 1, 0, 1), dns.RcodeFormatError},
 		{"a compressed loop", append(append([]byte{}, plain[:12]...), 0xc0, 12, 0, 1, 0, 1), dns.RcodeFormatError},
 	} {
 		raw := exchangeRaw(t, s.addr, c.wire)

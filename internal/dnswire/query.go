@@ -72,6 +72,12 @@ func ReadQuery(q *Query, msg []byte) error {
 	if err := ReadQuestion(&q.Question, q.buf[:], msg); err != nil {
 		return err
 	}
+	if q.End-q.Start != len(q.Name)+4 {
+		// All that a pointer here can point to is the header, which is another
+		// in the answer; and the question could not be given back as it was.
+		q.Question = Question{}
+		return ErrPointer
+	}
 	if q.AN == 0 && q.NS == 0 && q.AR == 0 {
 		return nil
 	}
