@@ -144,6 +144,11 @@ func (x *exchange) loop() (*Answer, error) {
 				return a, nil
 			}
 		case <-timer.C:
+			if !time.Now().Before(x.end) {
+				// ctx ends now too. To wait for that here would be to spin, and
+				// thousands that spin keep its timer from running.
+				return x.conclude()
+			}
 			x.tick()
 		case <-x.ctx.Done():
 			return x.conclude()
