@@ -223,7 +223,7 @@ func (s *Resolver) forward(r *request, live *live) (done bool) {
 func (s *Resolver) exchange(f *flight, up Exchanger) {
 	// Not the server's context: at shutdown the clients still get their answer.
 	// The exchange has a time-out of its own.
-	answer, err := up.Exchange(context.Background(), &f.question)
+	answer, err := s.askUpstream(f, up)
 	if err == nil {
 		s.cache.Put(&f.key, answer.Msg, time.Now())
 	} else if !errors.Is(err, upstream.ErrOverloaded) {
@@ -235,6 +235,22 @@ func (s *Resolver) exchange(f *flight, up Exchanger) {
 	for _, r := range s.flights.land(f) {
 		s.deliver(r, answer, err)
 	}
+}
+
+// errPanic is an exchange that ended in a bug.
+var errPanic = errors.New("exchange panicked")
+
+// askUpstream has up answer f. A panic is an error like others: somebody waits,
+// and the rest of the program has nothing to do with it.
+func (s *Resolver) askUpstream(f *flight, up Exchanger) (answer *upstream.Answer, err error) {
+	defer func() {
+		if recover() != nil {
+			s.metrics.panics.Add(1)
+			s.log.Error("exchange panicked", zap.Stack("stack"))
+			answer, err = nil, errPanic
+		}
+	}()
+	return up.Exchange(context.Background(), &f.question)
 }
 
 // servfail is a failure in the form in which answers are cached.
