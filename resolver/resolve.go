@@ -276,17 +276,18 @@ func (s *Resolver) deliver(r *request, answer *upstream.Answer, err error) {
 
 // settle picks the answer: the upstream's, or a stale one, or the failure.
 func (s *Resolver) settle(r *request, answer *upstream.Answer, err error) {
-	failed := err != nil || answer.Rcode == dnswire.RcodeServFail
+	failed := err != nil || answer.Rcode != dnswire.RcodeSuccess && answer.Rcode != dnswire.RcodeNXDomain
 	switch {
 	case failed && s.answerStale(r):
 	case err == nil:
 		r.out = append(r.out[:0], answer.Msg...)
 		r.source, r.upstream = detect.FromUpstream, answer.Server
-		s.adopted(r)
-		r.rcode = answer.Rcode
+		s.adopted(r) // with the code of Msg: answer.Rcode may be one of the hop
 		if answer.EDE != nil {
 			r.setEDE(answer.EDE.Code, answer.EDE.Text)
 		}
+	case errors.Is(err, errPanic):
+		r.failed(0, "internal error")
 	case errors.Is(err, upstream.ErrTimeout):
 		r.failed(dnswire.EDENoReachable, "no upstream answered in time")
 	case errors.Is(err, upstream.ErrInvalid):

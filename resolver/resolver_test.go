@@ -30,6 +30,7 @@ type fakeUpstream struct {
 	asked  atomic.Int64
 	answer func(q *dns.Msg) (*dns.Msg, error)
 	hold   chan struct{} // if set, every exchange waits for it
+	rcode  uint16        // if set, the code as the upstream sent it
 }
 
 func (f *fakeUpstream) Exchange(ctx context.Context, q *upstream.Question) (*upstream.Answer, error) {
@@ -53,7 +54,11 @@ func (f *fakeUpstream) Exchange(ctx context.Context, q *upstream.Question) (*ups
 	if err != nil {
 		return nil, err
 	}
-	return &upstream.Answer{Msg: wire, Rcode: uint16(a.Rcode), Server: "192.0.2.53:53"}, nil
+	rcode := uint16(a.Rcode)
+	if f.rcode != 0 {
+		rcode = f.rcode
+	}
+	return &upstream.Answer{Msg: wire, Rcode: rcode, Server: "192.0.2.53:53"}, nil
 }
 
 // zone answers from records in presentation form; NXDOMAIN with a SOA for the
@@ -853,4 +858,42 @@ func sum(t *testing.T, reg *prometheus.Registry, name string) (total float64) {
 		}
 	}
 	return total
+}
+
+// A code that has no meaning beyond the hop to the upstream, with bits in OPT,
+// is SERVFAIL for the client, in header and OPT alike.
+func TestCodesOfTheHopAreServfail(t *testing.T) {
+	for _, rcode := range []int{11, 16, 23, 4095} {
+		up := &fakeUpstream{answer: func(q *dns.Msg) (*dns.Msg, error) {
+			m := new(dns.Msg)
+			return m.SetRcode(q, dns.RcodeServerFailure), nil
+		}, rcode: uint16(rcode)}
+		s := start(t, up, nil, nil)
+		if r := s.ask(t, "udp", "www.example.", dns.TypeA, edns); r.Rcode != dns.RcodeServerFailure {
+			t.Errorf("upstream's code %d: client got %d, want SERVFAIL", rcode, r.Rcode)
+		}
+		s.stop()
+	}
+}
+
+// Any code but NOERROR and NXDOMAIN is a failure to resolve (RFC 8767, section
+// 5), for the client that found out as for those after it.
+func TestRefusedByTheUpstreamIsAnsweredStale(t *testing.T) {
+	var refuses atomic.Bool
+	up := &fakeUpstream{answer: func(q *dns.Msg) (*dns.Msg, error) {
+		if refuses.Load() {
+			return new(dns.Msg).SetRcode(q, dns.RcodeRefused), nil
+		}
+		return zone("www.example. 1 IN A 192.0.2.1")(q)
+	}}
+	s := start(t, up, nil, nil)
+	s.ask(t, "udp", "www.example.", dns.TypeA, edns)
+	refuses.Store(true)
+	waitFor(t, "a stale answer", func() bool {
+		r := s.ask(t, "udp", "www.example.", dns.TypeA, edns)
+		if r.Rcode != dns.RcodeSuccess || len(r.Answer) != 1 {
+			t.Fatalf("got %v, want the old answer", r)
+		}
+		return strings.HasPrefix(ede(r), "3 ")
+	})
 }
