@@ -20,6 +20,7 @@ const (
 	srv        = 33
 	otherType  = len(countedTypes)
 	rcodeCount = 24
+	noAnswer   = rcodeCount // in place of a code, for what policy dropped
 	sources    = int(detect.FromWire) + 1
 )
 
@@ -28,7 +29,7 @@ type metrics struct {
 	s *Resolver
 
 	requests  [2][2][len(countedTypes) + 1]atomic.Uint64 // by tcp, IPv6, type
-	responses [rcodeCount][sources]atomic.Uint64
+	responses [rcodeCount + 1][sources]atomic.Uint64
 	typeIndex [256]uint8
 	duration  [sources]prometheus.Observer
 
@@ -100,7 +101,10 @@ func (m *metrics) response(r *request, latency time.Duration) {
 		return
 	}
 	rcode := r.rcode
-	if rcode >= rcodeCount {
+	switch {
+	case len(r.out) == 0:
+		rcode = noAnswer
+	case rcode >= rcodeCount:
 		rcode = dnswire.RcodeServFail
 	}
 	m.responses[rcode][r.source].Add(1)
@@ -135,7 +139,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for rcode := range m.responses {
 		for src := range m.responses[rcode] {
 			if v := &m.responses[rcode][src]; v.Load() > 0 {
-				counter(responsesDesc, v, dnswire.RcodeString(uint16(rcode)), detect.Source(src).String())
+				counter(responsesDesc, v, rcodeLabel(rcode), detect.Source(src).String())
 			}
 		}
 	}
@@ -149,6 +153,13 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(panicsDesc, &m.panics)
 	ch <- prometheus.MustNewConstMetric(tcpDesc, prometheus.GaugeValue, float64(m.s.limits.open()))
 	ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(m.s.pending.Load()))
+}
+
+func rcodeLabel(rcode int) string {
+	if rcode == noAnswer {
+		return "none"
+	}
+	return dnswire.RcodeString(uint16(rcode))
 }
 
 func typeLabel(i int) string {

@@ -530,6 +530,10 @@ func TestPolicyActions(t *testing.T) {
 	if raw := exchangeRaw(t, s.addr, wire); raw != nil {
 		t.Errorf("drop: answered with %x", raw)
 	}
+	series := `weir_dns_responses_total{rcode="none",source="policy"}`
+	if got := gathered(t, s.registry)[series]; got != 1 {
+		t.Errorf("%s = %v, want 1: nobody got NOERROR", series, got)
+	}
 	enforced.Store(false)
 	action.Store(uint32(detect.NXDOMAIN))
 	if r := s.ask(t, "udp", "evil.example.", dns.TypeA, nil); len(r.Answer) != 1 || !strings.Contains(r.Answer[0].String(), "198.51.100.1") {
@@ -840,6 +844,26 @@ func gauge(t *testing.T, reg *prometheus.Registry, name string) float64 {
 
 func counter(t *testing.T, reg *prometheus.Registry, name string) float64 {
 	return sum(t, reg, name)
+}
+
+// gathered is every series by name and labels.
+func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			var labels []string
+			for _, l := range m.GetLabel() {
+				labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
+			}
+			out[f.GetName()+"{"+strings.Join(labels, ",")+"}"] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return out
 }
 
 // sum adds up the series of one metric.
