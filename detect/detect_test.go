@@ -78,6 +78,33 @@ func inspect(d *detect.Detector, name string) *detect.Verdict {
 	return &v
 }
 
+// The list that decides is not always the first that was hit: one that only
+// watches may stand before it.
+func TestAVerdictNamesTheListThatDecided(t *testing.T) {
+	monitored := detect.DefaultListPolicy()
+	monitored.Mode = detect.ModeMonitor
+	d := newDetector(t, setup{
+		lists: []blocklist.Config{
+			inline("watched", blocklist.Block, "both.example.net", "watched.example.net", "target.example.org"),
+			inline("bad", blocklist.Block, "both.example.net"),
+			inline("worse", blocklist.Block, "both.example.net", "target.example.org"),
+		},
+		policies: map[string]detect.ListPolicy{"watched": monitored, "bad": detect.DefaultListPolicy(), "worse": detect.DefaultListPolicy()},
+	})
+	v := inspect(d, "both.example.net")
+	if got := v.Matches[v.Decider].List; got != "bad" || !v.Enforced {
+		t.Errorf("decided by %q, want the first list that is enforced", got)
+	}
+	v = inspect(d, "watched.example.net")
+	if got := v.Matches[v.Decider].List; got != "watched" || v.Enforced {
+		t.Errorf("decided by %q, want the list that watches", got)
+	}
+	d.InspectAnswer(query("watched.example.net"), answer(t, "watched.example.net. 300 IN CNAME target.example.org."), v)
+	if got := v.Matches[v.Decider].List; got != "worse" || !v.Enforced {
+		t.Errorf("decided by %q, want the list that has the target", got)
+	}
+}
+
 // brief is a verdict in one line.
 func brief(v *detect.Verdict) string {
 	mode := "monitor"

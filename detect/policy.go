@@ -120,6 +120,7 @@ func (r rule) apply(v *Verdict, origin Origin, enforce bool) {
 		return
 	}
 	v.Origin, v.Action, v.Enforced, v.Answer = origin, r.action, enforced, r.answer
+	v.Decider = max(len(v.Matches)-1, 0) // a match is added just before its rule is applied
 }
 
 // CheckPolicy says whether c and the lists' policies fit together.

@@ -128,8 +128,8 @@ func (r *request) explain() {
 	v := &r.verdict
 	text := r.edeText[:0]
 	switch {
-	case v.Origin == detect.OriginBlockList && len(v.Matches) > 0:
-		m := &v.Matches[0]
+	case v.Origin == detect.OriginBlockList && v.Decider < len(v.Matches):
+		m := &v.Matches[v.Decider]
 		text = append(text, "list="...)
 		text = append(text, m.List...)
 		text = append(text, " rule="...)

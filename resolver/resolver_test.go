@@ -465,7 +465,8 @@ func TestPolicyActions(t *testing.T) {
 	enforced.Store(true)
 	j := &judge{inspect: func(_ *detect.Query, v *detect.Verdict) {
 		v.Origin, v.Action, v.Enforced, v.Answer = detect.OriginBlockList, detect.Action(action.Load()), enforced.Load(), answer
-		v.Matches = append(v.Matches, detect.Match{List: "bad", Rule: "evil.example"})
+		v.Matches = append(v.Matches, detect.Match{List: "watched", Rule: "evil.example"}, detect.Match{List: "bad", Rule: "evil.example"})
+		v.Decider = 1
 	}}
 	s := start(t, &fakeUpstream{answer: zone("evil.example. 300 IN A 198.51.100.1")}, j, nil)
 	const list = "15 list=bad rule=evil.example"
