@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -58,18 +59,7 @@ func (c *scoreCmd) Run(std stdio) error {
 	out := bufio.NewWriterSize(std.out, 64<<10)
 	s := &scorer{detection: d, out: json.NewEncoder(out), features: c.Features}
 	s.out.SetEscapeHTML(false)
-	for _, name := range c.Names {
-		if name != "-" {
-			if err := s.judge(name); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := s.judgeAll(std.in); err != nil {
-			return err
-		}
-	}
-	return out.Flush()
+	return errors.Join(s.judgeArgs(c.Names, std.in), out.Flush())
 }
 
 type scorer struct {
@@ -78,6 +68,19 @@ type scorer struct {
 	features  bool
 	verdict   detect.Verdict
 	vector    []float64
+}
+
+func (s *scorer) judgeArgs(names []string, in io.Reader) error {
+	for _, name := range names {
+		judge := func() error { return s.judge(name) }
+		if name == "-" {
+			judge = func() error { return s.judgeAll(in) }
+		}
+		if err := judge(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // maxLine bounds a line of input. Four octets of text can stand for one of a
