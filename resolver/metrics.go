@@ -33,7 +33,8 @@ type metrics struct {
 	typeIndex [256]uint8
 	duration  [sources]prometheus.Observer
 
-	ignored, refused, denied, overloaded  atomic.Uint64
+	ignored, refused, nameless            atomic.Uint64
+	denied, overloaded                    atomic.Uint64
 	writeErrors, acceptErrors, tcpRefused atomic.Uint64
 	panics                                atomic.Uint64
 }
@@ -44,7 +45,7 @@ var (
 	responsesDesc = prometheus.NewDesc("weir_dns_responses_total",
 		"Answers by response code and by where they came from; source policy with rcode none was dropped by policy.", []string{"rcode", "source"}, nil)
 	droppedDesc = prometheus.NewDesc("weir_dns_not_served_total",
-		"Messages that got no answer or an error before they were judged: ignored (no query), refused (malformed or unsupported), denied (client not allowed), overloaded.", []string{"reason"}, nil)
+		"Messages that got no answer or an error before they were judged: ignored (no query), refused (malformed or unsupported), nameless (as refused, and without a query for a name: the only answers that are not recorded), denied (client not allowed), overloaded.", []string{"reason"}, nil)
 	errorsDesc = prometheus.NewDesc("weir_dns_socket_errors_total",
 		"Answers that could not be written and connections that could not be accepted.", []string{"operation"}, nil)
 	tcpDesc = prometheus.NewDesc("weir_tcp_connections",
@@ -145,6 +146,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	counter(droppedDesc, &m.ignored, "ignored")
 	counter(droppedDesc, &m.refused, "refused")
+	counter(droppedDesc, &m.nameless, "nameless")
 	counter(droppedDesc, &m.denied, "denied")
 	counter(droppedDesc, &m.overloaded, "overloaded")
 	counter(errorsDesc, &m.writeErrors, "write")

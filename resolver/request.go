@@ -54,6 +54,12 @@ func (r *request) keepQuestion(msg []byte) {
 	r.asked = append(r.question[:0], msg[r.Start:r.End]...)
 }
 
+// nameless says that nobody asked for a name here, so there is nothing to
+// record: no question could be read, or it is another opcode's.
+func (r *request) nameless() bool {
+	return len(r.asked) == 0 || r.Opcode() != dnswire.OpcodeQuery
+}
+
 // begin starts an answer of our own: header and question. finish sets the
 // counts that add* have not.
 func (r *request) begin(rcode uint16) {

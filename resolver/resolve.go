@@ -69,7 +69,11 @@ func (s *Resolver) decode(r *request, msg []byte) bool {
 }
 
 func (s *Resolver) refuse(r *request, rcode uint16) bool {
-	s.metrics.refused.Add(1)
+	if r.nameless() {
+		s.metrics.nameless.Add(1)
+	} else {
+		s.metrics.refused.Add(1)
+	}
 	r.begin(rcode)
 	r.source = detect.FromLocal
 	return false
@@ -324,8 +328,8 @@ func (s *Resolver) complete(r *request) bool {
 		latency = time.Since(r.ask.Time)
 	}
 	s.metrics.response(r, latency)
-	if len(r.asked) == 0 || r.Opcode() != dnswire.OpcodeQuery {
-		return true // there is no name to record
+	if r.nameless() {
+		return true
 	}
 	r.record = detect.Transaction{
 		Query: r.ask, Verdict: r.verdict, Source: r.source, Rcode: r.rcode,

@@ -922,3 +922,25 @@ func TestRefusedByTheUpstreamIsAnsweredStale(t *testing.T) {
 		return strings.HasPrefix(ede(r), "3 ")
 	})
 }
+
+// Every answer that is counted is recorded, or counted as one that holds
+// nothing to record.
+func TestEveryAnswerIsRecordedOrCountedAsNameless(t *testing.T) {
+	s := start(t, &fakeUpstream{answer: zone("www.example. 300 IN A 192.0.2.1")}, nil, nil)
+	for range 3 {
+		s.ask(t, "udp", "www.example.", dns.TypeA, nil)
+	}
+	s.ask(t, "udp", "www.example.", dns.TypeAXFR, nil)
+	rawAsk(t, s.addr, "www.example.", func(m *dns.Msg) { m.Question = nil })
+	rawAsk(t, s.addr, "www.example.", func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) })
+	rawAsk(t, s.addr, "www.example.", func(m *dns.Msg) { m.Opcode = dns.OpcodeUpdate })
+	all := gathered(t, s.registry)
+	responses := sum(t, s.registry, "weir_dns_responses_total")
+	nameless := all[`weir_dns_not_served_total{reason="nameless"}`]
+	if got := float64(len(s.sink.lines())); responses != 7 || nameless != 3 || got != responses-nameless {
+		t.Errorf("%v answers, %v nameless, %v records; want 7, 3 and the rest", responses, nameless, got)
+	}
+	if got := all[`weir_dns_not_served_total{reason="refused"}`]; got != 1 {
+		t.Errorf("%v refused, want the AXFR alone", got)
+	}
+}
