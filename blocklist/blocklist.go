@@ -28,7 +28,8 @@ const (
 // Format is how a source is written.
 type Format string
 
-// Formats. The empty Format in a Config means FormatAuto.
+// Formats. The empty Format in a Config means FormatAuto. docs/lists.md has
+// the grammar of each.
 const (
 	// FormatAuto decides by the first line that is no comment.
 	FormatAuto Format = "auto"
@@ -39,14 +40,35 @@ const (
 	FormatHosts Format = "hosts"
 	// FormatURLhaus is one URL a line, or the CSV dumps of URLhaus.
 	FormatURLhaus Format = "urlhaus"
+	// FormatThreatFox is the CSV dumps of ThreatFox.
+	FormatThreatFox Format = "threatfox"
+	// FormatAdblock is the part of the ad blockers' language that speaks of
+	// whole hosts: "||name^", exceptions "@@||name^", and what domains has.
+	FormatAdblock Format = "adblock"
+	// FormatRPZ is a response policy zone in the text form of RFC 1035.
+	FormatRPZ Format = "rpz"
+	// FormatDnsmasq is address=, server= and local= of dnsmasq's configuration.
+	FormatDnsmasq Format = "dnsmasq"
+	// FormatUnbound is local-zone: and local-data: of Unbound's configuration.
+	FormatUnbound Format = "unbound"
+	// FormatBIND is zone statements of BIND's configuration, one a line, as
+	// lists have them: each a zone with nothing in it.
+	FormatBIND Format = "bind"
 )
+
+// formats is every format that a source can have.
+var formats = []Format{
+	FormatDomains, FormatHosts, FormatURLhaus, FormatThreatFox, FormatAdblock,
+	FormatRPZ, FormatDnsmasq, FormatUnbound, FormatBIND,
+}
 
 // MatchMode is how much of the tree an entry without "*." stands for.
 type MatchMode string
 
 // Match modes. The empty MatchMode in a Config means MatchAuto.
 const (
-	// MatchAuto is subtree for domains and exact for hosts and urlhaus.
+	// MatchAuto is what the format says: exact for hosts, urlhaus, threatfox
+	// and rpz, subtree for the others.
 	MatchAuto MatchMode = "auto"
 	// MatchExact is that name only.
 	MatchExact MatchMode = "exact"
@@ -61,8 +83,9 @@ type List struct {
 	Kind   Kind
 	Format Format // as detected, where the configuration says auto
 
-	Entries   int   // names
+	Entries   int   // names, exceptions among them; one twice where it and what is below differ
 	Addresses int   // addresses
+	Passes    int   // of these entries, how many let a name pass
 	Memory    int64 // octets that the compiled entries take
 
 	Loaded  time.Time // when the data were read or fetched; zero: there are none yet
@@ -84,7 +107,7 @@ type List struct {
 type Hit struct {
 	List *List
 	// Rule is the entry in presentation form, with "*." in front where it
-	// stands only for what is below it.
+	// stands only for what is below it, and "@@" before that where it lets pass.
 	Rule string
 	// Info is what the feed says of the entry, empty for plain lists. For
 	// URLhaus: threat, tags joined by commas, link.
@@ -93,4 +116,14 @@ type Hit struct {
 	// platform that many share (github.com). One bad URL there says nothing of
 	// the next, so it is worth a record but must not block.
 	ObserveOnly bool
+	// Policy is the entry's own wish, AsList for most.
+	Policy Policy
+	// Overruled: another entry of the same list says otherwise of this name, and
+	// counts more: an exception before a block, $important before an exception,
+	// the longer rule before the shorter one.
+	Overruled bool
+	// Local has the addresses of a LocalData entry; nil for others.
+	Local *Local
+
+	own own
 }

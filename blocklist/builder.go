@@ -21,8 +21,13 @@ type builder struct {
 	set   set
 	open  strings.Builder // the block being filled
 	count int             // entries added, doubles included
-	buf   []byte          // one encoded entry
-	names [dnsname.MaxText + 2]byte
+	owns  bool            // some entry has a mind of its own
+	// locals are the answers of LocalData entries; dropped counts addresses'
+	// lines that found no room in one.
+	locals  locals
+	dropped int
+	buf     []byte // one encoded entry
+	names   [dnsname.MaxText + 2]byte
 }
 
 func newBuilder(seed maphash.Seed) *builder {
@@ -31,29 +36,57 @@ func newBuilder(seed maphash.Seed) *builder {
 
 // addName adds a rule for name; flags holds flagExact, flagBelow or both.
 func (b *builder) addName(name dnsname.Name, flags uint8, info string) error {
-	text := b.names[:0]
-	if flags&(flagExact|flagBelow) == flagBelow {
-		flags |= flagStar
-		text = append(text, "*."...)
-	}
+	return b.addOwn(name, entry{flags: flags, info: info})
+}
+
+// addOwn is addName for an entry with a mind of its own; e has no text yet.
+func (b *builder) addOwn(name dnsname.Name, e entry) error {
 	b.set.depths |= depthBit(name.Labels())
-	return b.add(flags, name.AppendText(text), info)
+	e.flags = e.flags &^ flagStar
+	return b.add(e, name.AppendText(b.names[:0]))
 }
 
-// addAddr adds an address.
-func (b *builder) addAddr(addr netip.Addr, info string) error {
-	return b.add(flagAddr, addrText(b.names[:0], addr), info)
+// addAddr adds an address; e has neither scope nor text.
+func (b *builder) addAddr(addr netip.Addr, e entry) error {
+	e.flags = flagAddr
+	return b.add(e, addrText(b.names[:0], addr))
 }
 
-func (b *builder) add(flags uint8, text []byte, info string) error {
-	if info != "" {
-		flags |= flagInfo
-		info = info[:min(len(info), maxInfo)]
+// add appends e, whose text is made of its key.
+func (b *builder) add(e entry, key []byte) error {
+	e.flags &= flagScope | flagAddr | flagObserve | flagSplit
+	if e.flags&(flagScope|flagAddr) == flagBelow {
+		e.flags |= flagStar
 	}
-	b.buf = appendLen(append(b.buf[:0], flags), len(text))
-	b.buf = append(b.buf, text...)
-	if info != "" {
-		b.buf = append(appendLen(b.buf, len(info)), info...)
+	if e.info != "" {
+		e.flags |= flagInfo
+		e.info = e.info[:min(len(e.info), maxInfo)]
+	}
+	if e.own != 0 {
+		e.flags |= flagOwn
+		b.owns = true
+	}
+	b.buf = append(b.buf[:0], e.flags)
+	if e.own != 0 {
+		b.buf = append(b.buf, byte(e.own))
+		if e.own.policy() == LocalData {
+			b.buf = appendLen(b.buf, int(e.local))
+		}
+	}
+	var mark string
+	switch star := e.flags&flagStar != 0; {
+	case e.own.passes() && star:
+		mark = passMark + starMark
+	case e.own.passes():
+		mark = passMark
+	case star:
+		mark = starMark
+	}
+	b.buf = appendLen(b.buf, len(mark)+len(key))
+	b.buf = append(b.buf, mark...)
+	b.buf = append(b.buf, key...)
+	if e.info != "" {
+		b.buf = append(appendLen(b.buf, len(e.info)), e.info...)
 	}
 	if b.open.Len()+len(b.buf) > blockSize {
 		if err := b.seal(); err != nil {
@@ -81,8 +114,8 @@ func (b *builder) seal() error {
 }
 
 // freeze makes the table and gives the set away; the builder is done. Entries
-// for the same key become one that matches what each of them matched, with
-// the info of the first that has any.
+// for the same key that want the same become one that matches what each of them
+// matched, with the info of the first that has any; settle has the others.
 func (b *builder) freeze() (*set, error) {
 	if err := b.seal(); err != nil {
 		return nil, err
@@ -105,61 +138,65 @@ func (b *builder) freeze() (*set, error) {
 			return nil, err
 		}
 	}
+	b.set.locals = b.locals.all
+	if b.owns {
+		for e := range b.set.all {
+			if e.own.passes() {
+				b.set.passes++
+			}
+		}
+	}
 	return &b.set, nil
 }
 
 func (b *builder) insert(e entry, offset uint32) error {
-	s := &b.set
 	h, err := b.hash(&e)
 	if err != nil {
 		return err
 	}
+	i, ok := b.probe(h, &e, 0)
+	switch {
+	case !ok:
+		b.place(h, i, &e, offset)
+		return nil
+	case e.flags&flagAddr == 0:
+		if old := b.entry(b.set.slots[i]); old.flags&flagSplit != 0 || !b.join(&old, &e) {
+			return b.settle(h, i, b.entry(b.set.slots[i]), e)
+		}
+	}
+	return b.merge(i, b.entry(b.set.slots[i]), e)
+}
+
+// probe finds the slot of an entry with e's key, and that scope if one is
+// given, or the free slot where the search ends.
+func (b *builder) probe(h uint64, e *entry, scope uint8) (i int, ok bool) {
+	s := &b.set
 	i, tag := home(h, len(s.tags))
 	for s.tags[i] != 0 {
 		if s.tags[i] == tag {
 			old := b.entry(s.slots[i])
-			if old.flags&flagAddr == e.flags&flagAddr && old.key() == e.key() {
-				return b.merge(i, old, e)
+			if old.flags&flagAddr == e.flags&flagAddr && old.key() == e.key() && (scope == 0 || old.flags&scope != 0) {
+				return i, true
 			}
 		}
 		if i++; i == len(s.tags) {
 			i = 0
 		}
 	}
+	return i, false
+}
+
+// place takes a free slot. There is one for each entry that was added, and a
+// key takes two only where it was added twice.
+func (b *builder) place(h uint64, i int, e *entry, offset uint32) {
+	s := &b.set
+	_, tag := home(h, len(s.tags))
 	s.tags[i], s.slots[i] = tag, offset
 	if e.flags&flagAddr != 0 {
 		s.addrs++
 	} else {
 		s.names++
 	}
-	return nil
-}
-
-// merge puts what old and e say together into slot i.
-func (b *builder) merge(i int, old, e entry) error {
-	const scope = flagExact | flagBelow | flagAddr
-	flags := (old.flags | e.flags) & scope
-	// Only what every entry wants to be observed is.
-	flags |= old.flags & e.flags & flagObserve
-	info := old.info
-	if info == "" {
-		info = e.info
-	}
-	if flags == old.flags&(scope|flagObserve) && info == old.info {
-		return nil
-	}
-	text := make([]byte, 0, len(old.text)+2)
-	if flags&scope == flagBelow {
-		flags |= flagStar
-		text = append(text, "*."...)
-	}
-	text = append(text, old.key()...)
-	if err := b.add(flags, text, info); err != nil {
-		return err
-	}
-	at := b.open.Len() - len(b.buf)
-	b.set.slots[i] = uint32(len(b.set.blocks))<<blockBits | uint32(at)
-	return nil
 }
 
 // entry is set.entry, for merged entries in the open block too.
@@ -175,7 +212,7 @@ func (b *builder) entry(slot uint32) entry {
 // hash is what lookups compute: of a name its wire form, of an address its text.
 func (b *builder) hash(e *entry) (uint64, error) {
 	if e.flags&flagAddr != 0 {
-		return maphash.String(b.set.seed, e.text), nil
+		return maphash.String(b.set.seed, e.key()), nil
 	}
 	name, err := dnsname.AppendParse(b.names[:0], e.key())
 	if err != nil {

@@ -39,14 +39,14 @@ func TestMergingAcrossBlocks(t *testing.T) {
 		t.Fatalf("%d names in %d blocks, want %d in several", s.names, len(s.blocks), n)
 	}
 	want := []entry{
-		{flagExact | flagBelow | flagInfo, "", "info"},
-		{flagBelow | flagObserve | flagInfo | flagStar, "*.", "info"},
-		{flagBelow | flagObserve | flagStar, "*.", ""},
+		{flags: flagExact | flagBelow | flagInfo, info: "info"},
+		{flags: flagBelow | flagObserve | flagInfo | flagStar, text: "*.", info: "info"},
+		{flags: flagBelow | flagObserve | flagStar, text: "*."},
 	}
 	for i := range n {
 		w := want[i%3]
 		w.text += name(i).String()
-		if got, ok := s.lookup(name(i)); !ok || got != w {
+		if got, ok := s.lookup(name(i), flagBelow); !ok || got != w {
 			t.Fatalf("entry %d is %+v, %v, want %+v", i, got, ok, w)
 		}
 	}

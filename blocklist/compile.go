@@ -27,9 +27,15 @@ func compile(r io.Reader, c *Config, g *guard, seed maphash.Seed) (*data, error)
 		}
 		return nil, err
 	}
+	return p.data()
+}
+
+// data is what was read, ready to serve.
+func (p *parser) data() (*data, error) {
 	set, err := p.out.freeze()
 	if err != nil {
 		return nil, refuse(resultTooLarge, "%w", err)
 	}
+	p.rejected[TooManyAddresses] += p.out.dropped
 	return &data{set: set, format: p.format, rejected: p.rejected}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,7 +23,9 @@ const (
 	minTimeout     = time.Second
 	maxTimeout     = 10 * time.Minute
 	defaultBytes   = 64 << 20
-	minBytes       = 1 << 10
+	// defaultConfidence leaves out what its own reporter doubts more than not.
+	defaultConfidence = 50
+	minBytes          = 1 << 10
 	// maxBytes keeps a compiled list below the 4 GiB that its table can address.
 	maxBytes = 1 << 30
 	// maxLists keeps the lookups of one query, which go through every list,
@@ -45,10 +48,11 @@ type Config struct {
 	Disabled bool `yaml:"disabled"`
 	// Kind: block or allow. Default block.
 	Kind Kind `yaml:"kind"`
-	// Format: auto, domains, hosts or urlhaus. Default auto.
+	// Format: auto, domains, hosts, adblock, rpz, dnsmasq, unbound, bind,
+	// urlhaus or threatfox. Default auto.
 	Format Format `yaml:"format"`
-	// Match: exact, subtree, or auto for what fits the format: subtree for
-	// domains, exact for hosts and urlhaus. Default auto.
+	// Match: exact, subtree, or auto for what fits the format: exact for hosts,
+	// rpz, urlhaus and threatfox, subtree for the others. Default auto.
 	Match MatchMode `yaml:"match"`
 
 	// Inline entries, one line of the format each. Exactly one of inline, file
@@ -77,6 +81,14 @@ type Config struct {
 	// AllowShrink accepts a refresh with fewer than half of the entries before
 	// it. Default false.
 	AllowShrink bool `yaml:"allow_shrink"`
+	// AllowLocalData lets the URL say what names resolve to (RPZ local data and
+	// its like). Without it such entries block as any other: who holds the feed
+	// could send every client wherever he likes. Files and inline entries may
+	// always say so. Default false.
+	AllowLocalData bool `yaml:"allow_local_data"`
+	// MinConfidence is the least confidence of ThreatFox's rows that become
+	// entries, 1 to 100. Default 50.
+	MinConfidence int `yaml:"min_confidence"`
 }
 
 // DefaultConfig has every default written out.
@@ -94,6 +106,9 @@ func (c *Config) withDefaults() Config {
 	set(&d.Timeout, defaultTimeout)
 	if d.MaxBytes == 0 {
 		d.MaxBytes = defaultBytes
+	}
+	if d.MinConfidence == 0 {
+		d.MinConfidence = defaultConfidence
 	}
 	if d.Kind == "" {
 		d.Kind = Block
@@ -123,10 +138,8 @@ func (c *Config) Validate() error {
 	default:
 		bad("kind: want block or allow, got %q", d.Kind)
 	}
-	switch d.Format {
-	case FormatAuto, FormatDomains, FormatHosts, FormatURLhaus:
-	default:
-		bad("format: want auto, domains, hosts or urlhaus, got %q", d.Format)
+	if d.Format != FormatAuto && !slices.Contains(formats, d.Format) {
+		bad("format: want auto or one of %q, got %q", formats, d.Format)
 	}
 	switch d.Match {
 	case MatchAuto, MatchExact, MatchSubtree:
@@ -141,6 +154,9 @@ func (c *Config) Validate() error {
 	}
 	if d.MaxBytes < minBytes || d.MaxBytes > maxBytes {
 		bad("max_bytes: must be from %d to %d, got %d", minBytes, maxBytes, d.MaxBytes)
+	}
+	if d.MinConfidence < 1 || d.MinConfidence > 100 {
+		bad("min_confidence: must be from 1 to 100, got %d", d.MinConfidence)
 	}
 	switch n := c.sources(); {
 	case n == 0:
@@ -176,6 +192,7 @@ func (c *Config) checkURL() (errs []error) {
 		}{
 			{"refresh", c.Refresh != 0}, {"auth_key_file", c.AuthKeyFile != ""},
 			{"allow_private", c.AllowPrivate}, {"allow_shrink", c.AllowShrink},
+			{"allow_local_data", c.AllowLocalData},
 		} {
 			if f.set {
 				bad(f.field + ": means something only with a url")

@@ -23,7 +23,7 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 		{blocklist.Config{Name: "a", URL: "http://127.0.0.1/{key}/x", AuthKeyFile: "key", AllowPrivate: true}, nil},
 		{blocklist.Config{Name: "a", Inline: []string{"# comment", "x.example", "", "192.0.2.1"}}, nil},
 		{blocklist.Config{}, []string{"name: ", "url: one of"}},
-		{blocklist.Config{Name: "../x", Kind: "grey", Format: "rpz", Match: "regex", File: "f", URL: ok, MaxBytes: 5,
+		{blocklist.Config{Name: "../x", Kind: "grey", Format: "spreadsheet", Match: "regex", File: "f", URL: ok, MaxBytes: 5,
 			Refresh: time.Minute, Timeout: time.Millisecond}, []string{"name: ", "kind: ", "format: ", "match: ",
 			"refresh: must be from 5m0s to 720h0m0s, got 1m0s", "timeout: ", "max_bytes: must be from 1024 to 1073741824, got 5", "url: only one"}},
 		{blocklist.Config{Name: "a", File: "f", Refresh: time.Hour, AuthKeyFile: "k", AllowPrivate: true, AllowShrink: true},
@@ -70,7 +70,7 @@ func TestNamesOfListsAreUnique(t *testing.T) {
 func TestDefaultConfigIsWhatZeroMeans(t *testing.T) {
 	got := blocklist.DefaultConfig()
 	want := blocklist.Config{Kind: blocklist.Block, Format: blocklist.FormatAuto, Match: blocklist.MatchAuto,
-		Refresh: 6 * time.Hour, Timeout: time.Minute, MaxBytes: 64 << 20}
+		Refresh: 6 * time.Hour, Timeout: time.Minute, MaxBytes: 64 << 20, MinConfidence: 50}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("DefaultConfig = %+v, want %+v", got, want)
 	}

@@ -180,7 +180,7 @@ func TestBadFeedLeavesTheOldListServing(t *testing.T) {
 		{"gzip bomb as a file", "too_large", func(w http.ResponseWriter, _ *http.Request) { w.Write(bomb) }},
 		{"larger than allowed", "too_large", text(names(250_000))},
 		{"shrunk", "shrunk", text(names(size/2 - 2))},
-		{"another format", "malformed", text(strings.Repeat("||bad.example^\n", size))},
+		{"another format", "malformed", text(strings.Repeat("bad.example,IOC\n", size))},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFeed(t, text(names(size)))

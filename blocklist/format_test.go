@@ -21,6 +21,18 @@ func TestFormatIsDetected(t *testing.T) {
 		{blocklist.FormatURLhaus, []string{"# text", "http://bad.example/a"}},
 		{blocklist.FormatURLhaus, []string{"id,dateadded,url,url_status,last_online,threat,tags,urlhaus_link,reporter",
 			`"1","2025-01-01 00:00:00","http://bad.example/","online","None","malware_download","None","https://urlhaus.abuse.ch/url/1/","x"`}},
+		{blocklist.FormatAdblock, []string{"! Title: x", "||bad.example^"}},
+		{blocklist.FormatAdblock, []string{"[Adblock Plus 2.0]", "bad.example"}},
+		{blocklist.FormatAdblock, []string{"site.example##.ad", "||bad.example^$all"}},
+		{blocklist.FormatAdblock, []string{"@@||good.example^", "|bad.example^"}},
+		{blocklist.FormatRPZ, []string{"$TTL 30", "@ IN SOA . . 1 2 3 4 5", "bad.example CNAME ."}},
+		{blocklist.FormatRPZ, []string{"; zone", "bad.example CNAME ."}},
+		{blocklist.FormatRPZ, []string{"rpz.local. 60 IN SOA . . 1 2 3 4 5", "bad.example.rpz.local. 60 IN CNAME ."}},
+		{blocklist.FormatDnsmasq, []string{"# x", "address=/bad.example/0.0.0.0"}},
+		{blocklist.FormatDnsmasq, []string{"local=/bad.example/"}},
+		{blocklist.FormatUnbound, []string{"server:", `local-zone: "bad.example" always_null`}},
+		{blocklist.FormatBIND, []string{"# BIND", `zone "bad.example" { type master; file "null"; };`}},
+		{blocklist.FormatThreatFox, []string{foxRow("bad.example", "domain", "100")}},
 	} {
 		l := load(t, blocklist.Config{Name: "auto", File: file(t, c.lines...)})
 		if got := list(t, l, "auto").Format; got != c.want {

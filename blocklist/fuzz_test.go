@@ -30,13 +30,20 @@ func fuzzFormat(f *testing.F, format Format) {
 			}
 			s := newSnapshot(seed, []*List{{set: d.set}})
 			names, addrs := 0, 0
+			passes := 0
 			for e := range d.set.all {
+				if e.own.passes() {
+					passes++
+				}
+				if e.own.policy() == LocalData && (int(e.local) >= len(d.set.locals) || len(d.set.locals[e.local].V4) > maxLocalAddrs) {
+					t.Errorf("entry %q has answer %d of %d, or one too long", e.text, e.local, len(d.set.locals))
+				}
 				if len(e.info) > maxInfo || strings.ContainsFunc(e.info, func(r rune) bool { return r < ' ' || r > '~' }) {
 					t.Errorf("info %q", e.info)
 				}
 				if e.flags&flagAddr != 0 {
 					addrs++
-					addr, err := netip.ParseAddr(e.text)
+					addr, err := netip.ParseAddr(e.key())
 					if err != nil || !listable(addr) || len(s.MatchAddr(nil, addr)) != 1 {
 						t.Errorf("address %q: %v, not public, or not found again", e.text, err)
 					}
@@ -50,15 +57,21 @@ func fuzzFormat(f *testing.F, format Format) {
 				if suffixes.IsSuffix(name) || endsInNumber(name) {
 					t.Errorf("entry %q is a public suffix or an address", e.text)
 				}
-				if got, ok := d.set.lookup(name); !ok || got != e {
+				if got, ok := d.set.lookup(name, e.flags&flagScope); !ok || got != e {
 					t.Errorf("entry %q is not found again", e.text)
 				}
+			}
+			if passes != d.set.passes {
+				t.Errorf("%d entries let pass, but the set says %d", passes, d.set.passes)
 			}
 			if names != d.set.names || addrs != d.set.addrs {
 				t.Errorf("%d names and %d addresses, but the set says %d and %d", names, addrs, d.set.names, d.set.addrs)
 			}
 			for _, name := range []string{"com", "x.co.uk", "lists.example.net", "y.github.io"} {
 				for _, h := range s.Match(nil, dnsname.MustParse(name)) {
+					if h.Policy == Passthru {
+						continue
+					}
 					if h.Rule != name || name == "com" || name == "lists.example.net" {
 						t.Errorf("%s is blocked by %q", name, h.Rule)
 					}
@@ -108,8 +121,78 @@ func FuzzURLhaus(f *testing.F) {
 	fuzzFormat(f, FormatURLhaus)
 }
 
+func FuzzAdblock(f *testing.F) {
+	for _, s := range []string{
+		"[Adblock Plus 2.0]\n! x\n||bad.example^\n@@||good.bad.example^\n||bad.example^$important\n|one.example^\n||*.b.example^|\n",
+		"||a.example^$denyallow=b.a.example|c.example,important\n@@||a.example^$important\n||b.a.example^\n", "||192.0.2.1^\n||[2001:db8::1]^\n@@192.0.2.1\n",
+		"x.example##.ad\n##.ad\n/re/\n/path\n?a=b\n||x.example/p\nads*\n||ads.\n||com^\n@@||net^\n0.0.0.0 h.example\nplain.example\n",
+		"||x.example^$a,b=c,,\n||x.example^$\n$$\n@@\n||\n|\n||[::1\n||lists.example.net^\n@@||lists.example.net^",
+	} {
+		f.Add([]byte(s))
+	}
+	fuzzFormat(f, FormatAdblock)
+}
+
+func FuzzRPZ(f *testing.F) {
+	for _, s := range []string{
+		"$TTL 30\n$ORIGIN rpz.local.\n@ IN SOA a. b. (\n1 2 3\n4 5 )\n NS localhost.\nbad.example CNAME .\n*.bad.example CNAME rpz-passthru.\nx.bad.example 60 IN CNAME *.\n",
+		"a.example CNAME rpz-drop.\na.example CNAME rpz-tcp-only.\nb.example A 192.0.2.1\n  AAAA 2001:db8::1\n A 192.0.2.2\nb.example A 0.0.0.0\n",
+		"32.1.2.0.192.rpz-ip CNAME .\n128.1.zz.db8.2001.rpz-ip CNAME .\n128.zz.rpz-ip CNAME .\n24.0.2.0.192.rpz-ip CNAME .\n1.rpz-client-ip CNAME .\nx.rpz-nsdname CNAME .\n",
+		"$ORIGIN .\nrpz.local SOA . . 1\n$ORIGIN rpz.local.\ncom CNAME .\n*.co.uk CNAME .\nlists.example.net CNAME .\n*.net CNAME rpz-passthru.\n",
+		"$INCLUDE x\n$GENERATE 1-9 $ A 192.0.2.$\n$ORIGIN\n@\n. CNAME .\n( ( (\nx SOA (\n\\. CNAME .\n\"a;b\" TXT \"x;y\" ; z\n",
+	} {
+		f.Add([]byte(s))
+	}
+	fuzzFormat(f, FormatRPZ)
+}
+
+func FuzzDnsmasq(f *testing.F) {
+	for _, s := range []string{
+		"address=/a.example/b.example/0.0.0.0\naddress=/a.example/192.0.2.1\naddress=/a.example/2001:db8::1\naddress=/n.example/\naddress=/h.example/# # x\n",
+		"server=/ok.a.example/#\nlocal=/l.example/\nserver=/x/192.0.2.1\nserver=1\n=\naddress=//\naddress=/#/\naddress=/com/\nlocal=/lists.example.net/\n",
+	} {
+		f.Add([]byte(s))
+	}
+	fuzzFormat(f, FormatDnsmasq)
+}
+
+func FuzzUnbound(f *testing.F) {
+	for _, s := range []string{
+		"server:\nlocal-zone: \"a.example\" redirect\nlocal-data: \"a.example A 192.0.2.1\"\nlocal-data: 'a.example. 60 IN AAAA 2001:db8::1'\nlocal-zone: x.a.example always_transparent\n",
+		"local-data: \"b.example A 192.0.2.1\"\nlocal-zone: \"b.example\" redirect\nlocal-zone: b.example. deny # x\nlocal-zone: \"c.example\" redirect\nlocal-data: \"c.example A 0.0.0.0\"\n",
+		"local-zone: \"com\" static\nlocal-zone: \"lists.example.net\" refuse\nlocal-zone: \"\nlocal-zone:\nlocal-data: \"x\"\nlocal-data: 'y TXT z'\n:\nx",
+	} {
+		f.Add([]byte(s))
+	}
+	fuzzFormat(f, FormatUnbound)
+}
+
+func FuzzBIND(f *testing.F) {
+	for _, s := range []string{
+		"zone \"a.example\" { type master; notify no; file \"null.zone.file\"; };\nzone 'b.example' IN {type primary;};\n",
+		"zone \"com\" { type master; };\nzone \"x\" }{\nzone x {}\nzone\n}\nzone \"lists.example.net\" { type master; };\nzone \"f.example\" { type forward; };",
+	} {
+		f.Add([]byte(s))
+	}
+	fuzzFormat(f, FormatBIND)
+}
+
+func FuzzThreatFox(f *testing.F) {
+	row := func(value, kind, confidence string) string {
+		return `"2026-08-30 01:39:33", "1", "` + value + `", "` + kind + `", "botnet_cc", "win.x", "None", "X Y", "", "` + confidence + `", "True", "https://r.example/1", "c2", "0", "z"` + "\n"
+	}
+	for _, s := range []string{
+		row("c2.example.org", "domain", "100") + row("http://dl.example.org/", "url", "50") + row("192.0.2.1:80", "ip:port", "75") + row("[2001:db8::1]:443", "ip:port", "75"),
+		row("com", "domain", "100") + row("lists.example.net", "domain", "100") + row("x", "md5_hash", "100") + row("1.2", "ip:port", "100") + row("a.example", "domain", "-1"),
+		"\"first_seen_utc\",\"ioc_id\"\n\"a\", \"b\"\n\"",
+	} {
+		f.Add([]byte(s))
+	}
+	fuzzFormat(f, FormatThreatFox)
+}
+
 func FuzzAuto(f *testing.F) {
-	for _, s := range []string{"bad.example\n", "0.0.0.0 bad.example\n", "http://bad.example/\n", "<html>", "\x00", "# x\n\n192.0.2.1\n"} {
+	for _, s := range []string{"bad.example\n", "0.0.0.0 bad.example\n", "http://bad.example/\n", "<html>", "\x00", "a.example\n||b.example^\n", "$TTL 1\na.example CNAME .\n", "local=/a.example/\n", "local-zone: a.example deny\n", "zone \"a.example\" { type master; };\n", "# x\n\n192.0.2.1\n"} {
 		f.Add([]byte(s))
 	}
 	fuzzFormat(f, FormatAuto)

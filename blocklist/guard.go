@@ -52,6 +52,15 @@ func (g *guard) check(name dnsname.Name, flags uint8) (Reason, bool) {
 	return 0, true
 }
 
+// guarded is the scope in which the guard must look at an entry: what lets a
+// name pass cannot cut weir off from anything.
+func (e *entry) guarded() uint8 {
+	if e.own.passes() {
+		return 0
+	}
+	return e.flags & flagScope
+}
+
 // endsInNumber says whether the top label is all digits, or a hexadecimal
 // number: no domain ends so, but addresses and what is left of them do.
 func endsInNumber(name dnsname.Name) bool {
@@ -88,7 +97,10 @@ func (g *guard) purge(s *set) (*set, error) {
 	clean := true
 	for host, o := range g.own {
 		name := dnsname.Name(host)
-		if e, ok := s.lookup(name); ok && (o.host && e.flags&flagExact != 0 || o.above && e.flags&flagBelow != 0) {
+		if e, ok := s.lookup(name, flagExact); ok && o.host && e.blocks(flagExact) {
+			clean = false
+		}
+		if e, ok := s.lookup(name, flagBelow); ok && o.above && e.blocks(flagBelow) {
 			clean = false
 		}
 	}
@@ -96,18 +108,21 @@ func (g *guard) purge(s *set) (*set, error) {
 		return s, nil
 	}
 	b := newBuilder(s.seed)
+	b.locals.all = s.locals
 	for e := range s.all {
 		if e.flags&flagAddr == 0 {
 			name, err := dnsname.Parse(e.key())
 			if err != nil {
 				return nil, err // our own text: it was a Name when it was added
 			}
-			if _, ok := g.check(name, e.flags); !ok {
+			if _, ok := g.check(name, e.guarded()); !ok {
 				continue
 			}
 			b.set.depths |= depthBit(name.Labels())
 		}
-		if err := b.add(e.flags, []byte(e.text), e.info); err != nil {
+		key := e.key()
+		e.flags &^= flagSplit // freeze splits again what there is to split
+		if err := b.add(e, []byte(key)); err != nil {
 			return nil, err
 		}
 	}

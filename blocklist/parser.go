@@ -26,13 +26,19 @@ const (
 
 // parser reads the lines of one source, in any format, into a builder.
 type parser struct {
-	format Format
-	match  MatchMode
-	guard  *guard
-	out    *builder // nil: only check
-	urls   urlTable
+	format        Format
+	auto          bool // the format was detected, and may yet turn out to be a wider one
+	match         MatchMode
+	allow         bool // the list's kind
+	localData     bool // entries may answer with addresses of their own
+	minConfidence int
+	guard         *guard
+	out           *builder // nil: only check
+	urls          urlTable
+	zone          rpzZone
 
 	onReject func(Reason) // for whoever wants to know each, may be nil
+	text     []byte       // then: the line that is being read, or its beginning
 
 	lines    int // read so far: the number of the current line
 	accepted int // items that became entries, doubles included
@@ -48,7 +54,10 @@ func newParser(c *Config, g *guard) *parser {
 	if g == nil {
 		g = newGuard(nil)
 	}
-	return &parser{format: c.Format, match: c.Match, guard: g}
+	return &parser{
+		format: c.Format, auto: c.Format == FormatAuto, match: c.Match, allow: c.Kind == Allow,
+		localData: c.URL == "" || c.AllowLocalData, minConfidence: c.MinConfidence, guard: g,
+	}
 }
 
 // read parses a whole source. Its error, if any, is a refusal or r's own.
@@ -62,12 +71,17 @@ func (p *parser) read(r io.Reader) error {
 		p.lines++
 		if errors.Is(err, bufio.ErrBufferFull) {
 			comment := isComment(bytes.TrimSpace(b[:maxLine]))
+			if p.onReject != nil {
+				p.text = bytes.Clone(b[:maxLine])
+			}
 			for errors.Is(err, bufio.ErrBufferFull) {
 				_, err = br.ReadSlice('\n')
 			}
 			if !comment {
 				p.reject(LongLine)
 			}
+		} else if p.text = b; err != nil && len(b) == 0 {
+			p.lines-- // what follows the last line feed
 		} else if refused := p.line(b); refused != nil {
 			return refused
 		}
@@ -100,6 +114,7 @@ func (p *parser) line(b []byte) error {
 	if isBinary(b) {
 		return refuse(resultBinary, "line %d: binary data", max(p.lines, 1))
 	}
+	indented := len(b) > 0 && (b[0] == ' ' || b[0] == '\t')
 	b = bytes.TrimSpace(b)
 	if len(b) == 0 {
 		return nil
@@ -108,23 +123,39 @@ func (p *parser) line(b []byte) error {
 		return refuse(resultHTML, "line %d: a web page, not a list", max(p.lines, 1))
 	}
 	p.begun = true
-	if isComment(b) {
+	if isComment(b) && (p.format != FormatAdblock || !isCosmetic(string(b))) {
 		return nil
 	}
 	if len(b) > maxLine {
 		p.reject(LongLine)
 		return nil
 	}
-	if p.format == FormatAuto {
-		p.format = detect(string(b))
+	line := string(b)
+	switch {
+	case p.format == FormatAuto:
+		p.format = detect(line)
+	case p.auto && p.format == FormatDomains && isRule(line):
+		p.format = FormatAdblock // which has plain names too
 	}
 	switch p.format {
 	case FormatHosts:
-		return p.hostsLine(string(b))
+		return p.hostsLine(line)
 	case FormatURLhaus:
-		return p.urlhausLine(string(b))
+		return p.urlhausLine(line)
+	case FormatThreatFox:
+		return p.threatfoxLine(line)
+	case FormatAdblock:
+		return p.adblockLine(line)
+	case FormatRPZ:
+		return p.rpzLine(line, indented)
+	case FormatDnsmasq:
+		return p.dnsmasqLine(line)
+	case FormatUnbound:
+		return p.unboundLine(line)
+	case FormatBIND:
+		return p.bindLine(line)
 	default:
-		return p.domainsLine(string(b))
+		return p.domainsLine(line, 0)
 	}
 }
 
@@ -141,23 +172,6 @@ func isBinary(b []byte) bool {
 		}
 	}
 	return false
-}
-
-// detect tells the format by the first line that is no comment.
-func detect(line string) Format {
-	if _, _, ok := cutScheme(line); ok {
-		return FormatURLhaus
-	}
-	if line[0] == '"' || strings.HasPrefix(line, csvHeader) {
-		return FormatURLhaus
-	}
-	first, rest := nextField(line)
-	if second, _ := nextField(rest); second != "" && second[0] != '#' {
-		if _, ok := parseAddr(first); ok {
-			return FormatHosts
-		}
-	}
-	return FormatDomains
 }
 
 // nextField cuts the first word off a line.
@@ -181,14 +195,26 @@ func (p *parser) reject(r Reason) {
 
 // scope is what an entry without "*." matches.
 func (p *parser) scope() uint8 {
-	if p.match == MatchSubtree || p.match == MatchAuto && p.format == FormatDomains {
-		return flagExact | flagBelow
+	switch p.match {
+	case MatchSubtree:
+		return flagScope
+	case MatchExact:
+		return flagExact
 	}
-	return flagExact
+	switch p.format {
+	case FormatHosts, FormatURLhaus, FormatThreatFox, FormatRPZ:
+		return flagExact
+	}
+	return flagScope
 }
 
-// domainsLine reads "name", "*.name", ".name" or an address.
-func (p *parser) domainsLine(line string) error {
+// domainsLine reads "name", "*.name", ".name" or an address, and o of whoever
+// knows more of it.
+func (p *parser) domainsLine(line string, o own) error {
+	if isCosmetic(line) {
+		p.reject(Cosmetic) // "name##.banner" is not a name with a comment
+		return nil
+	}
 	line, _, _ = strings.Cut(line, "#")
 	token, rest := nextField(line)
 	if extra, _ := nextField(rest); extra != "" {
@@ -196,15 +222,20 @@ func (p *parser) domainsLine(line string) error {
 		return nil
 	}
 	if addr, ok := parseAddr(token); ok {
-		return p.addAddr(addr)
+		return p.addAddr(addr, o)
 	}
+	return p.addRule(token, o)
+}
+
+// addRule is addName for "name", "*.name" and ".name".
+func (p *parser) addRule(token string, o own, addrs ...netip.Addr) error {
 	flags := p.scope()
 	if name, ok := strings.CutPrefix(token, "*."); ok {
 		token, flags = name, flagBelow
 	} else if name, ok := strings.CutPrefix(token, "."); ok && name != "" {
-		token, flags = name, flagExact|flagBelow
+		token, flags = name, flagScope
 	}
-	return p.addName(token, flags)
+	return p.addName(token, flags, o, addrs...)
 }
 
 // hostsLine reads an address and names. Which address stands in front is not
@@ -226,7 +257,7 @@ func (p *parser) hostsLine(line string) error {
 			p.reject(IPAsName)
 			continue
 		}
-		if err := p.addName(token, p.scope()); err != nil {
+		if err := p.addName(token, p.scope(), 0); err != nil {
 			return err
 		}
 	}
@@ -242,20 +273,28 @@ func parseAddr(token string) (netip.Addr, bool) {
 	return addr, err == nil
 }
 
-func (p *parser) addAddr(addr netip.Addr) error {
+func (p *parser) addAddr(addr netip.Addr, o own, addrs ...netip.Addr) error {
 	if !listable(addr) {
 		p.reject(PrivateAddress)
+		return nil
+	}
+	e, ok := p.entry(flagAddr, o, addrs)
+	if !ok {
 		return nil
 	}
 	p.accepted++
 	if p.out == nil {
 		return nil
 	}
-	return p.out.addAddr(addr, "")
+	return p.out.addAddr(addr, e)
 }
 
-func (p *parser) addName(token string, flags uint8) error {
-	name, reason, ok := p.parseName(token, flags)
+func (p *parser) addName(token string, flags uint8, o own, addrs ...netip.Addr) error {
+	e, ok := p.entry(flags, o, addrs)
+	if !ok {
+		return nil
+	}
+	name, reason, ok := p.parseName(token, e.guarded())
 	if !ok {
 		p.reject(reason)
 		return nil
@@ -264,7 +303,45 @@ func (p *parser) addName(token string, flags uint8) error {
 	if p.out == nil {
 		return nil
 	}
-	return p.out.addName(name, flags, "")
+	return p.out.addOwn(name, e)
+}
+
+// entry is one with a mind of its own, as far as the list lets it have one: in
+// an allow list every entry lets pass, and only who may say what a name
+// resolves to is listened to on that.
+func (p *parser) entry(flags uint8, o own, addrs []netip.Addr) (entry, bool) {
+	if p.allow {
+		o = 0
+	}
+	if o.policy() != LocalData {
+		return entry{flags: flags, own: o}, true
+	}
+	if !p.localData {
+		return entry{flags: flags, own: o &^ (ownPolicy | ownZone)}, true
+	}
+	if p.out == nil {
+		return entry{flags: flags, own: o}, true
+	}
+	id, ok := p.out.locals.intern(addrs)
+	if !ok {
+		p.reject(TooManyAddresses)
+	}
+	return entry{flags: flags, own: o, local: id}, ok
+}
+
+// isBlocking says whether an address is how lists write "blocked", rather than
+// a place to go to.
+func isBlocking(addr netip.Addr) bool {
+	addr = addr.Unmap()
+	return addr.IsUnspecified() || addr.IsLoopback()
+}
+
+// localOrList is the policy of an address that stands for a name.
+func localOrList(addr netip.Addr) own {
+	if isBlocking(addr) {
+		return own(AsList)
+	}
+	return own(LocalData)
 }
 
 // parseName makes a Name of a token, unless it is none or the guard objects. The

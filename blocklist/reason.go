@@ -10,13 +10,26 @@ const (
 	NotAName Reason = iota // neither a domain name nor an address
 	BadURL                 // no URL, or one without a host
 	BadRow                 // not the columns that the format has
+	BadRule                // not what the format's grammar has
 	LongLine               // more than 4096 octets
 
-	IPAsName       // an address, or all digits at its end, where a name belongs
-	PrivateAddress // an address that is loopback, private, link-local, multicast or none
-	PublicSuffix   // at or above a public suffix: it would block what belongs to many
-	SingleLabel    // no dot, and no top-level domain either: localhost and its like
-	OwnHost        // would cut weir off from its feeds or upstreams
+	IPAsName         // an address, or all digits at its end, where a name belongs
+	PrivateAddress   // an address that is loopback, private, link-local, multicast or none
+	PublicSuffix     // at or above a public suffix: it would block what belongs to many
+	SingleLabel      // no dot, and no top-level domain either: localhost and its like
+	OwnHost          // would cut weir off from its feeds or upstreams
+	Cosmetic         // adblock: hides a part of a page
+	URLRule          // adblock: for some URLs of a host only
+	Pattern          // adblock: a pattern or regular expression
+	Modifier         // adblock: under a condition that DNS cannot see
+	ClientTrigger    // RPZ: for some clients only
+	ServerTrigger    // RPZ: by the name server's name or address
+	AddressRange     // RPZ: a network rather than one address
+	Unsupported      // an action, record or directive that weir has nothing for
+	OutOfZone        // RPZ: a name outside of the zone
+	NotForDNS        // ThreatFox: a hash or another thing that is neither name nor address
+	LowConfidence    // ThreatFox: below min_confidence
+	TooManyAddresses // local data with more addresses, or more different ones, than are kept
 
 	numReasons
 )
@@ -25,21 +38,38 @@ const (
 const damages = int(LongLine) + 1
 
 var reasonNames = [numReasons]string{
-	NotAName: "not_a_name", BadURL: "bad_url", BadRow: "bad_row", LongLine: "long_line",
+	NotAName: "not_a_name", BadURL: "bad_url", BadRow: "bad_row", BadRule: "bad_rule", LongLine: "long_line",
 	IPAsName: "ip_as_name", PrivateAddress: "private_address", PublicSuffix: "public_suffix",
 	SingleLabel: "single_label", OwnHost: "own_host",
+	Cosmetic: "cosmetic", URLRule: "url_rule", Pattern: "pattern", Modifier: "modifier",
+	ClientTrigger: "client_trigger", ServerTrigger: "server_trigger", AddressRange: "address_range",
+	Unsupported: "unsupported", OutOfZone: "out_of_zone", NotForDNS: "not_for_dns",
+	LowConfidence: "low_confidence", TooManyAddresses: "too_many_addresses",
 }
 
 var reasonTexts = [numReasons]string{
-	NotAName:       "not a domain name",
-	BadURL:         "not a URL with a host",
-	BadRow:         "not the columns of a URLhaus dump",
-	LongLine:       "longer than 4096 octets",
-	IPAsName:       "an address in place of a name",
-	PrivateAddress: "not a public address",
-	PublicSuffix:   "a public suffix: it would block what belongs to many",
-	SingleLabel:    "a single label",
-	OwnHost:        "needed by weir itself: a feed's or an upstream's host",
+	NotAName:         "not a domain name",
+	BadURL:           "not a URL with a host",
+	BadRow:           "not the columns of this dump",
+	BadRule:          "not what this format has",
+	LongLine:         "longer than 4096 octets",
+	IPAsName:         "an address in place of a name",
+	PrivateAddress:   "not a public address",
+	PublicSuffix:     "a public suffix: it would block what belongs to many",
+	SingleLabel:      "a single label",
+	OwnHost:          "needed by weir itself: a feed's or an upstream's host",
+	Cosmetic:         "hides a part of a page, which DNS cannot",
+	URLRule:          "for some URLs of a host, which DNS does not see",
+	Pattern:          "a pattern, not a name",
+	Modifier:         "under a condition that DNS does not see",
+	ClientTrigger:    "for some clients only",
+	ServerTrigger:    "by a name server's name or address, which a forwarder does not see",
+	AddressRange:     "a network, where single addresses are looked up",
+	Unsupported:      "an action, record or setting that weir has nothing for",
+	OutOfZone:        "outside of the zone",
+	NotForDNS:        "neither a name nor an address",
+	LowConfidence:    "below min_confidence",
+	TooManyAddresses: "more addresses than are kept",
 }
 
 // String is the reason as metrics have it.

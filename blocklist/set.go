@@ -16,18 +16,24 @@ const (
 	flagAddr                // the text is an address
 	flagObserve             // Hit.ObserveOnly
 	flagInfo                // an info string follows the text
-	flagStar                // the text begins with "*."
+	flagStar                // "*." stands before the key
+	flagOwn                 // an own octet follows the flags
+	flagSplit               // another entry has the same key and the other scope
 )
+
+// Scopes of a name's entry.
+const flagScope = flagExact | flagBelow
 
 // set is one list, compiled. It is immutable.
 //
 // The arena is a row of strings of at most blockSize octets, so that it grows
 // without ever being copied. An entry in it is
 //
-//	flags, uvarint length, text [, uvarint length, info]
+//	flags [, own [, uvarint local]], uvarint length, text [, uvarint length, info]
 //
-// with the text in presentation form, so that a Hit's strings are substrings.
-// It is found through an open addressing table with linear probing: tags[i] is
+// with the text in presentation form, so that a Hit's strings are substrings;
+// "@@" stands before what lets a name pass. A name has one entry, or two where
+// the name itself and what is below it are treated differently. An entry is found through an open addressing table with linear probing: tags[i] is
 // eight bits of the hash of the entry whose arena offset is in slots[i], 0 if
 // the slot is free. A miss seldom looks at anything but one cache line of
 // tags; a tag that fits is checked against the text, so a hash is never taken
@@ -40,7 +46,9 @@ type set struct {
 	// depths has bit min(n, 63) set if there is a name of n labels, so that
 	// other suffixes of a qname need no hash.
 	depths       uint64
+	locals       []*Local
 	names, addrs int
+	passes       int // of those, how many let a name pass
 }
 
 const (
@@ -53,21 +61,48 @@ const (
 // entry is one record of the arena.
 type entry struct {
 	flags      uint8
+	own        own
+	local      uint16 // the number of its answer, for LocalData
 	text, info string
 }
 
-// key is the text that is looked up: without the "*." of a rule.
+// key is the text that is looked up: without what stands before it in a rule.
 func (e *entry) key() string {
-	if e.flags&flagStar != 0 {
-		return e.text[2:]
+	at := 0
+	if e.own.passes() {
+		at = len(passMark)
 	}
-	return e.text
+	if e.flags&flagStar != 0 {
+		at += len(starMark)
+	}
+	return e.text[at:]
 }
+
+// What stands before the key in a rule, in this order.
+const (
+	passMark = "@@"
+	starMark = "*."
+)
+
+// alike says whether two entries want the same.
+func (e *entry) alike(o *entry) bool { return e.own == o.own && e.local == o.local }
+
+// blocks says whether the entry may keep a name of the given scope from being
+// resolved.
+func (e *entry) blocks(scope uint8) bool { return e.flags&scope != 0 && !e.own.passes() }
 
 // readEntry reads the entry at the front of s and says how long it is.
 func readEntry(s string) (e entry, size int) {
 	e.flags = s[0]
-	n, at := readLen(s, 1)
+	n, at := 0, 1
+	if e.flags&flagOwn != 0 {
+		e.own, at = own(s[1]), 2
+		if e.own.policy() == LocalData {
+			n, at = readLen(s, at)
+			e.local = uint16(n)
+		}
+	}
+	n, at = readLen(s, at)
 	e.text = s[at : at+n]
 	at += n
 	if e.flags&flagInfo != 0 {
@@ -101,13 +136,18 @@ func (s *set) entry(slot uint32) entry {
 	return e
 }
 
-// find is the entry of a name, whose hash is h.
-func (s *set) find(h uint64, name dnsname.Name) (entry, bool) {
+// find is the entry of a name, whose hash is h, for the scope that is wanted.
+func (s *set) find(h uint64, name dnsname.Name, scope uint8) (entry, bool) {
 	i, tag := home(h, len(s.tags))
 	for s.tags[i] != 0 { // the table is never full
 		if s.tags[i] == tag {
 			if e := s.entry(s.slots[i]); e.flags&flagAddr == 0 && sameName(e.key(), name) {
-				return e, true
+				if e.flags&scope != 0 {
+					return e, true
+				}
+				if e.flags&flagSplit == 0 {
+					return entry{}, false
+				}
 			}
 		}
 		if i++; i == len(s.tags) {
@@ -118,8 +158,8 @@ func (s *set) find(h uint64, name dnsname.Name) (entry, bool) {
 }
 
 // lookup is find for callers that have no hash.
-func (s *set) lookup(name dnsname.Name) (entry, bool) {
-	return s.find(maphash.Bytes(s.seed, name), name)
+func (s *set) lookup(name dnsname.Name, scope uint8) (entry, bool) {
+	return s.find(maphash.Bytes(s.seed, name), name, scope)
 }
 
 // sameName compares in presentation form. It has a frame of its own because of
@@ -136,7 +176,7 @@ func (s *set) findAddr(h uint64, text []byte) (entry, bool) {
 	i, tag := home(h, len(s.tags))
 	for s.tags[i] != 0 {
 		if s.tags[i] == tag {
-			if e := s.entry(s.slots[i]); e.flags&flagAddr != 0 && e.text == string(text) {
+			if e := s.entry(s.slots[i]); e.flags&flagAddr != 0 && e.key() == string(text) {
 				return e, true
 			}
 		}
@@ -153,8 +193,14 @@ func (s *set) memory() int64 {
 	for _, b := range s.blocks {
 		n += len(b)
 	}
+	for _, l := range s.locals {
+		n += localSize + addrSize*(len(l.V4)+len(l.V6))
+	}
 	return int64(n)
 }
+
+// What an answer of its own and each of its addresses take, about.
+const localSize, addrSize = 64, 24
 
 // all yields every entry, in no useful order.
 func (s *set) all(yield func(entry) bool) {

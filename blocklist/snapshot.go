@@ -34,7 +34,8 @@ func (s *Snapshot) Lists() []*List { return slices.Clone(s.lists) }
 
 // Match appends to dst every entry of every list that matches name, which is
 // canonical: lists in configuration order, and within one the longest rule
-// first. It does not allocate where dst has room.
+// first. An entry that another of its list overrules is there and says so. It
+// does not allocate where dst has room.
 func (s *Snapshot) Match(dst []Hit, name dnsname.Name) []Hit {
 	if s.depths == 0 {
 		return dst
@@ -55,13 +56,19 @@ func (s *Snapshot) Match(dst []Hit, name dnsname.Name) []Hit {
 			if l.set == nil || l.set.depths&bit == 0 {
 				continue
 			}
-			if e, ok := l.set.find(h, at); ok && e.flags&wants != 0 {
+			if e, ok := l.set.find(h, at, wants); ok {
 				dst = append(dst, hit(l, &e))
 			}
 		}
 	}
-	if len(dst)-start > 1 {
-		s.inOrder(dst[start:])
+	if hits := dst[start:]; len(hits) > 1 {
+		s.inOrder(hits)
+		for from, i := 0, 1; i <= len(hits); i++ {
+			if i == len(hits) || hits[i].List != hits[from].List {
+				overrule(hits[from:i])
+				from = i
+			}
+		}
 	}
 	return dst
 }
@@ -87,7 +94,11 @@ func (s *Snapshot) MatchAddr(dst []Hit, addr netip.Addr) []Hit {
 }
 
 func hit(l *List, e *entry) Hit {
-	return Hit{List: l, Rule: e.text, Info: e.info, ObserveOnly: e.flags&flagObserve != 0}
+	h := Hit{List: l, Rule: e.text, Info: e.info, ObserveOnly: e.flags&flagObserve != 0, Policy: e.own.policy(), own: e.own}
+	if h.Policy == LocalData {
+		h.Local = l.set.locals[e.local]
+	}
+	return h
 }
 
 // inOrder sorts hits by list. It is a stable insertion sort: there are a few

@@ -41,7 +41,7 @@ func newSource(c *Config, dir string) *source {
 func (s *source) take(d *data) {
 	s.list = &List{
 		Name: s.cfg.Name, Kind: s.cfg.Kind, Format: d.format,
-		Entries: d.set.names, Addresses: d.set.addrs, Memory: d.set.memory(),
+		Entries: d.set.names, Addresses: d.set.addrs, Passes: d.set.passes, Memory: d.set.memory(),
 		Loaded: d.loaded, Checked: d.checked, SHA256: d.sha256, Rejected: d.rejected,
 		set: d.set,
 	}
@@ -65,7 +65,7 @@ func (s *source) fail(err error, now time.Time) {
 // replace swaps the set for one made of it.
 func (s *source) replace(set *set) {
 	l := *s.list
-	l.Entries, l.Addresses, l.Memory, l.set = set.names, set.addrs, set.memory(), set
+	l.Entries, l.Addresses, l.Passes, l.Memory, l.set = set.names, set.addrs, set.passes, set.memory(), set
 	s.list = &l
 }
 

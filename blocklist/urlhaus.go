@@ -32,12 +32,16 @@ type urlTable struct {
 }
 
 type urlHost struct {
-	addr         netip.Addr // invalid for a name
-	flags        uint8
-	date         string // of the newest row, "2025-04-21 12:35:06"
-	threat, link string // of the newest row
-	tags         []string
+	addr  netip.Addr // invalid for a name
+	flags uint8
+	date  string // of the newest row, "2025-04-21 12:35:06"
+	// Of the newest row:
+	threat, confidence, link string
+	tags                     []string // of all rows
 }
+
+// sighting is what one row says of a host.
+type sighting struct{ date, threat, tags, confidence, link string }
 
 // urlhausLine reads a row of a dump, or a URL.
 func (p *parser) urlhausLine(line string) error {
@@ -57,16 +61,26 @@ func (p *parser) urlhausLine(line string) error {
 		p.reject(BadRow)
 		return nil
 	}
-	return p.addURL(fields[2], &fields)
+	s := sighting{date: fields[1], threat: fields[5], tags: fields[6]}
+	if strings.HasPrefix(fields[7], "https://") {
+		s.link = fields[7]
+	}
+	return p.addURL(fields[2], &s)
 }
 
-// addURL adds the host of a URL; row is the dump's row, nil for a bare URL.
-func (p *parser) addURL(raw string, row *[csvColumns]string) error {
+// addURL adds the host of a URL; s is what the dump's row says, nil for a bare URL.
+func (p *parser) addURL(raw string, s *sighting) error {
 	host, ok := urlHostname(raw)
 	if !ok {
 		p.reject(BadURL)
 		return nil
 	}
+	return p.addHost(host, s, true)
+}
+
+// addHost notes a host; shared says that it was seen in a URL, which on a
+// platform that many share says nothing of the host.
+func (p *parser) addHost(host string, s *sighting, shared bool) error {
 	if p.urls.hosts == nil {
 		p.urls = urlTable{hosts: make(map[string]*urlHost), platforms: platformSet()}
 	}
@@ -77,7 +91,7 @@ func (p *parser) addURL(raw string, row *[csvColumns]string) error {
 			return nil
 		}
 		addr = addr.Unmap().WithZone("")
-		p.urls.add(addr.String(), row, func() *urlHost { return &urlHost{addr: addr} })
+		p.urls.add(addr.String(), s, func() *urlHost { return &urlHost{addr: addr} })
 	} else {
 		name, reason, ok := p.parseName(host, p.scope())
 		if !ok {
@@ -85,10 +99,13 @@ func (p *parser) addURL(raw string, row *[csvColumns]string) error {
 			return nil
 		}
 		flags := p.scope()
-		if onPlatform(p.urls.platforms, name) {
+		if shared && onPlatform(p.urls.platforms, name) {
 			flags |= flagObserve
 		}
-		p.urls.add(string(name), row, func() *urlHost { return &urlHost{flags: flags} })
+		h := p.urls.add(string(name), s, func() *urlHost { return &urlHost{flags: flags} })
+		if flags&flagObserve == 0 {
+			h.flags &^= flagObserve // the host itself is named elsewhere
+		}
 	}
 	p.accepted++
 	return nil
@@ -124,30 +141,29 @@ func urlHostname(raw string) (string, bool) {
 }
 
 // add notes one row of the host with the given key.
-func (t *urlTable) add(key string, row *[csvColumns]string, fresh func() *urlHost) {
+func (t *urlTable) add(key string, s *sighting, fresh func() *urlHost) *urlHost {
 	h := t.hosts[key]
 	if h == nil {
 		h = fresh()
 		t.hosts[strings.Clone(key)] = h
 	}
-	if row == nil {
-		return
+	if s == nil {
+		return h
 	}
-	if h.threat == "" || row[1] > h.date {
+	if h.threat == "" || s.date > h.date {
 		// Clones: a field must not keep its whole line in memory.
-		h.date = strings.Clone(row[1][:min(len(row[1]), maxDate)])
-		h.threat = clean(row[5], maxThreat)
-		h.link = ""
-		if strings.HasPrefix(row[7], "https://") {
-			h.link = clean(row[7], maxLink)
-		}
+		h.date = strings.Clone(s.date[:min(len(s.date), maxDate)])
+		h.threat = clean(s.threat, maxThreat)
+		h.confidence = s.confidence
+		h.link = clean(s.link, maxLink)
 	}
-	for tag := range strings.SplitSeq(row[6], ",") {
+	for tag := range strings.SplitSeq(s.tags, ",") {
 		tag = clean(strings.TrimSpace(tag), maxTag)
 		if len(h.tags) < maxTags && tag != "" && tag != "None" && !slices.Contains(h.tags, tag) {
 			h.tags = append(h.tags, tag)
 		}
 	}
+	return h
 }
 
 // clean makes a word of s that can stand in a log line or a TXT record: at most
@@ -174,7 +190,7 @@ func (t *urlTable) flush(out *builder) error {
 		h := t.hosts[k]
 		var err error
 		if h.addr.IsValid() {
-			err = out.addAddr(h.addr, h.info())
+			err = out.addAddr(h.addr, entry{info: h.info()})
 		} else {
 			err = out.addName([]byte(k), h.flags, h.info())
 		}
@@ -186,10 +202,10 @@ func (t *urlTable) flush(out *builder) error {
 	return nil
 }
 
-// info is "threat tag,tag link", without what is missing. Tags give way where
+// info is "threat tag,tag confidence link", without what is missing. Tags give way where
 // it would be too long.
 func (h *urlHost) info() string {
-	room := maxInfo - len(h.threat) - len(h.link) - 2
+	room := maxInfo - len(h.threat) - len(h.confidence) - len(h.link) - 3
 	var tags string
 	for _, tag := range h.tags {
 		if len(tags)+1+len(tag) > room {
@@ -200,7 +216,7 @@ func (h *urlHost) info() string {
 		}
 		tags += tag
 	}
-	return strings.Join(slices.DeleteFunc([]string{h.threat, tags, h.link}, func(s string) bool { return s == "" }), " ")
+	return strings.Join(slices.DeleteFunc([]string{h.threat, tags, h.confidence, h.link}, func(s string) bool { return s == "" }), " ")
 }
 
 // splitCSV cuts one line of CSV (RFC 4180) into fields and says how many there
@@ -210,6 +226,7 @@ func (h *urlHost) info() string {
 func splitCSV(fields []string, line string) int {
 	for n := 0; ; n++ {
 		var field string
+		line = strings.TrimLeft(line, " ") // ThreatFox has one behind each comma
 		if strings.HasPrefix(line, `"`) {
 			end := 1
 			for {

@@ -1,0 +1,59 @@
+package blocklist
+
+import (
+	"bytes"
+	"hash/maphash"
+	"io"
+)
+
+// maxRefusedText bounds the text of a RefusedLine, in octets.
+const maxRefusedText = 120
+
+// RefusedLine is a line, or a part of one, that does not become an entry.
+type RefusedLine struct {
+	Number int // from 1
+	Reason Reason
+	// Text is the line's beginning, as it is in the source: it may hold anything.
+	Text string
+}
+
+// Report is what a source would give as a list.
+type Report struct {
+	Format    Format // as detected, where the configuration says auto
+	Lines     int
+	Entries   int // names, exceptions among them
+	Addresses int
+	Passes    int   // of these entries, how many let a name pass
+	Memory    int64 // octets
+	Rejected  Rejected
+}
+
+// Check reads a source as a list of that configuration would, with all guards
+// but those for weir's own hosts, and calls refused for each line that would
+// not become an entry. Its error says why the source would be refused as a
+// whole; the report then has what was read until there.
+func Check(r io.Reader, c *Config, refused func(RefusedLine)) (*Report, error) {
+	d := c.withDefaults()
+	text, err := unpack(r, "", d.MaxBytes)
+	if err != nil {
+		return &Report{Format: d.Format}, err
+	}
+	p := newParser(&d, nil)
+	p.out = newBuilder(maphash.MakeSeed())
+	p.onReject = func(reason Reason) {
+		line := bytes.TrimSpace(p.text)
+		refused(RefusedLine{p.lines, reason, string(line[:min(len(line), maxRefusedText)])})
+	}
+	err = p.read(text)
+	report := &Report{Format: p.format, Lines: p.lines, Rejected: p.rejected}
+	if err != nil {
+		return report, err
+	}
+	data, err := p.data()
+	if err != nil {
+		return report, err
+	}
+	report.Entries, report.Addresses, report.Passes = data.set.names, data.set.addrs, data.set.passes
+	report.Memory, report.Rejected = data.set.memory(), data.rejected
+	return report, nil
+}
