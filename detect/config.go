@@ -79,7 +79,8 @@ type ListPolicy struct {
 	// Mode: monitor or enforce. Default enforce, since a list works only where
 	// somebody named it.
 	Mode string `yaml:"mode"`
-	// Action overrides block.action for this list.
+	// Action overrides block.action for this list, and what its entries
+	// themselves want (RPZ actions). Empty: as they want, else block.action.
 	Action string `yaml:"action"`
 	// EDE is the Extended DNS Error to answer with (RFC 8914): 15 blocked by
 	// the operator, 16 censored by order from outside, 17 filtered at the

@@ -68,7 +68,8 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 //
 //  1. an allow list passes it, and nothing else is asked;
 //  2. the block lists, every one, so that the record names all that would have
-//     caught it;
+//     caught it; within a list exceptions come before blocks, as
+//     blocklist.Hit.Overruled says, and let the name pass that list only;
 //  3. the model, on the registered domain;
 //  4. policy takes the action of the first enforced hit, lists before model; if
 //     none is enforced, that of the first hit, to be recorded only.
@@ -82,14 +83,16 @@ func (d *Detector) Inspect(q *Query, v *Verdict) {
 	st := d.state.Load()
 	snapshot := d.deps.Lists.Snapshot()
 	var buf [4]blocklist.Hit
-	for _, hit := range snapshot.Match(buf[:0], q.Name) {
+	hits := snapshot.Match(buf[:0], q.Name)
+	for i := range hits {
+		hit := &hits[i]
 		v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info})
 		if hit.List.Kind == blocklist.Allow {
 			v.Origin = OriginAllowList
 			continue
 		}
 		if v.Origin != OriginAllowList {
-			st.policy.list(hit.List.Name).apply(v, OriginBlockList, !hit.ObserveOnly)
+			st.policy.hit(v, hit, true)
 		}
 	}
 	if v.Origin == OriginAllowList {
@@ -182,21 +185,24 @@ func (d *Detector) inspectTarget(st *state, snapshot *blocklist.Snapshot, r *dns
 			return // the target is fine; the rest of the answer is still looked at
 		}
 	}
-	for _, hit := range hits {
+	for i := range hits {
+		hit := &hits[i]
 		v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Kind: MatchTarget})
-		st.policy.list(hit.List.Name).apply(v, OriginBlockList, !hit.ObserveOnly && st.policy.cname == ModeEnforce)
+		st.policy.hit(v, hit, st.policy.cname == ModeEnforce)
 	}
 }
 
 func (d *Detector) inspectAddress(st *state, snapshot *blocklist.Snapshot, q *Query, addr netip.Addr, v *Verdict) {
 	if st.policy.address != ModeOff {
 		var buf [4]blocklist.Hit
-		for _, hit := range snapshot.MatchAddr(buf[:0], addr) {
+		hits := snapshot.MatchAddr(buf[:0], addr)
+		for i := range hits {
+			hit := &hits[i]
 			if hit.List.Kind == blocklist.Allow {
 				continue
 			}
 			v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Kind: MatchAddress})
-			st.policy.list(hit.List.Name).apply(v, OriginBlockList, !hit.ObserveOnly && st.policy.address == ModeEnforce)
+			st.policy.hit(v, hit, st.policy.address == ModeEnforce)
 		}
 	}
 	if st.policy.rebindingMode != ModeOff && private(addr) && d.public(st, q.Name) {

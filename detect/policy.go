@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/weirdns/weir/blocklist"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
 )
@@ -26,6 +27,7 @@ type policy struct {
 type rule struct {
 	action   Action
 	enforced bool
+	explicit bool // a list's own action, which its entries do not change
 	answer   *BlockAnswer
 }
 
@@ -78,7 +80,9 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	p.model = make("model.action", c.Model.Action, c.Model.Mode, dnswire.EDEBlocked)
 	p.rebinding = make("block.action", "", c.Answers.Rebinding, dnswire.EDEBlocked)
 	for name, l := range lists {
-		p.lists[name] = make("lists."+name+".action", l.Action, l.Mode, uint16(l.EDE))
+		r := make("lists."+name+".action", l.Action, l.Mode, uint16(l.EDE))
+		r.explicit = l.Action != ""
+		p.lists[name] = r
 	}
 	return p, dedupe(errs)
 }
@@ -121,6 +125,35 @@ func (r rule) apply(v *Verdict, origin Origin, enforce bool) {
 	}
 	v.Origin, v.Action, v.Enforced, v.Answer = origin, r.action, enforced, r.answer
 	v.Decider = max(len(v.Matches)-1, 0) // a match is added just before its rule is applied
+}
+
+// ownActions is what entries with a mind of their own ask for.
+var ownActions = [...]Action{
+	blocklist.NXDOMAIN: NXDOMAIN, blocklist.NODATA: NODATA, blocklist.Refuse: Refuse,
+	blocklist.Drop: Drop, blocklist.TCPOnly: Truncate, blocklist.LocalData: Sinkhole,
+}
+
+// hit applies the rule of the list that was hit: its action if one is
+// configured, else the entry's own, else the common one. What another entry of
+// the list overrules, and what lets a name pass, does nothing of its own.
+func (p *policy) hit(v *Verdict, h *blocklist.Hit, enforce bool) {
+	if h.Overruled || h.Policy == blocklist.Passthru {
+		return
+	}
+	r := p.list(h.List.Name)
+	if h.Policy != blocklist.AsList && !r.explicit {
+		r.action = ownActions[h.Policy]
+		if h.Policy == blocklist.LocalData {
+			r.answer = localAnswer(r.answer, h.Local)
+		}
+	}
+	r.apply(v, OriginBlockList, enforce && !h.ObserveOnly)
+}
+
+// localAnswer is a with the addresses of one entry. It allocates, for this kind
+// of hit only, since an answer is shared and immutable.
+func localAnswer(a *BlockAnswer, l *blocklist.Local) *BlockAnswer {
+	return &BlockAnswer{TTL: a.TTL, V4: l.V4, V6: l.V6, EDE: a.EDE}
 }
 
 // CheckPolicy says whether c and the lists' policies fit together.

@@ -140,7 +140,7 @@ func (k MatchKind) String() string { return matchKindNames[k] }
 // which is immutable, so they may be kept.
 type Match struct {
 	List string // the list's name in the configuration
-	Rule string // the entry, in presentation form
+	Rule string // the entry, in presentation form; "@@" in front: it lets pass
 	Info string // what the feed says of it (URLhaus: threat, tags, link), may be empty
 	Kind MatchKind
 }
