@@ -59,16 +59,15 @@ func isRule(line string) bool {
 // isCosmetic says whether a line is a rule for parts of pages: hosts, one of
 // the ad blockers' separators, and a selector without a space before it.
 func isCosmetic(line string) bool {
-	for at := strings.IndexByte(line, '#'); at >= 0; {
-		rest := line[at+1:]
-		if at > 0 && (line[at-1] == ' ' || line[at-1] == '\t') {
-			return false // a comment
-		}
-		if sep := strings.IndexByte(rest, '#'); sep >= 0 && sep <= 3 && strings.Trim(rest[:sep], "@?$%") == "" {
-			selector := rest[sep+1:]
-			return selector != "" && selector[0] != '#' && selector[0] != ' ' && selector[0] != '\t'
-		}
+	at := strings.IndexByte(line, '#')
+	if at < 0 || at > 0 && (line[at-1] == ' ' || line[at-1] == '\t') {
+		return false // none, or a comment
+	}
+	rest := line[at+1:]
+	sep := strings.IndexByte(rest, '#')
+	if sep < 0 || sep > 3 || strings.Trim(rest[:sep], "@?$%") != "" {
 		return false
 	}
-	return false
+	selector := rest[sep+1:]
+	return selector != "" && selector[0] != '#' && selector[0] != ' ' && selector[0] != '\t'
 }
