@@ -10,6 +10,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // kind is what came of waiting for an answer.
@@ -37,8 +39,17 @@ type outcome struct {
 // be anybody's.
 func (o *outcome) goesOn() bool { return o.kind == kindBad || o.kind == kindNoEDNS && o.bare }
 
-// judge makes an outcome of a message that arrived for s.
-func (s *server) judge(msg []byte, q *query, sent time.Time) outcome {
+// judge makes an outcome of a message that arrived for s. Should the reader
+// panic on it, this message is no answer, and the program goes on: most calls
+// are on goroutines where nobody else could recover.
+func (s *server) judge(msg []byte, q *query, sent time.Time) (o outcome) {
+	defer func() {
+		if recover() != nil {
+			s.bad(badPanic)
+			s.group.log.Error("reading an upstream's answer panicked", zap.String("upstream", s.name), zap.Stack("stack"))
+			o = outcome{kind: kindBad, reason: badPanic}
+		}
+	}()
 	var r reply
 	bad := validate(msg, q, &r)
 	if bad == valid && !r.truncated && !r.noEDNS {

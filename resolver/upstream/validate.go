@@ -27,6 +27,7 @@ const (
 	badTruncated   reason = "truncated" // TC over TCP
 	badRepack      reason = "repack"    // cannot be cleaned
 	badUnsolicited reason = "signal"    // FORMERR without question to a query without OPT
+	badPanic       reason = "panic"     // our own reader failed on it: a bug
 )
 
 // reply is what validate found in a message that passed.

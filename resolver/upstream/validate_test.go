@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
 	"github.com/weirdns/weir/internal/dnsname"
 )
@@ -155,5 +158,20 @@ func TestWhatSaysNoEDNS(t *testing.T) {
 		if bad := validate(wire, q, &r); bad != valid || r.noEDNS != tt.want {
 			t.Errorf("rcode %d, OPT %v: %q, noEDNS %v, want valid, %v", tt.rcode, tt.opt, bad, r.noEDNS, tt.want)
 		}
+	}
+}
+
+// A bug in the reader must cost one packet, not the program.
+func TestAPanicWhileReadingIsABadPacket(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	cfg := DefaultConfig()
+	cfg.Servers = []string{"192.0.2.1"}
+	g, err := New(cfg, Deps{Log: zap.NewNop(), Registry: reg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// No query to compare with: the check has to panic.
+	if o := g.servers[0].judge(make([]byte, 12), nil, time.Now()); o.kind != kindBad || o.reason != badPanic {
+		t.Errorf("outcome %+v, want a bad packet", o)
 	}
 }
