@@ -351,6 +351,8 @@ func (s *Resolver) recovered(r *request, done *bool) {
 		r.out = r.out[:0]
 		if len(r.asked) > 0 {
 			r.failed(0, "internal error")
+			r.finish(s.cfg.MaxUDPSize)
+			s.metrics.response(r, time.Since(r.ask.Time))
 		}
 	}
 }

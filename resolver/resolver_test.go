@@ -796,8 +796,8 @@ func TestAPanicIsServfailForOne(t *testing.T) {
 		}
 	}}
 	s := start(t, &fakeUpstream{answer: zone()}, j, nil)
-	if r := s.ask(t, "udp", "boom.example.", dns.TypeA, nil); r.Rcode != dns.RcodeServerFailure {
-		t.Errorf("got %v, want SERVFAIL", r)
+	if r := s.ask(t, "udp", "boom.example.", dns.TypeA, edns); r.Rcode != dns.RcodeServerFailure || ede(r) != "0 internal error" {
+		t.Errorf("got %v, want SERVFAIL that says so", r)
 	}
 	if r := s.ask(t, "udp", "localhost.", dns.TypeA, nil); len(r.Answer) != 1 {
 		t.Errorf("got %v, want the others served", r)

@@ -120,6 +120,9 @@ func TestSystemResolversLeavesOutOurselves(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("systemResolvers = %q, %v; want %q", got, err, want)
 	}
+	if got, err := systemResolvers(file, []string{"0.0.0.0:53", "[::]:53"}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("listening everywhere: systemResolvers = %q, %v; want %q", got, err, want)
+	}
 	if got, err := systemResolvers(file, []string{"127.0.0.1:53", "192.0.2.1:53", "[fe80::1%eth0]:53"}); err == nil {
 		t.Errorf("systemResolvers = %q; want an error when only weir itself is left", got)
 	}

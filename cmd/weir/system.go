@@ -29,9 +29,9 @@ func systemResolvers(file string, listen []string) ([]string, error) {
 		if err != nil {
 			continue // as the system's own resolver does
 		}
-		server := netip.AddrPortFrom(addr, 53).String()
-		if !slices.Contains(listen, server) && !slices.Contains(servers, server) {
-			servers = append(servers, server)
+		server := netip.AddrPortFrom(addr, 53)
+		if !isOurs(server, listen) && !slices.Contains(servers, server.String()) {
+			servers = append(servers, server.String())
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -41,6 +41,23 @@ func systemResolvers(file string, listen []string) ([]string, error) {
 		return nil, errors.New(file + " names no other nameserver: " + `give one with --upstream or resolver.upstream.servers`)
 	}
 	return servers, nil
+}
+
+// isOurs says whether a server is one of the addresses that weir listens on.
+// Where that is every address, 127.0.0.1 and ::1 are; other loopback addresses
+// may be somebody else's, as Docker's 127.0.0.11 is.
+func isOurs(server netip.AddrPort, listen []string) bool {
+	for _, s := range listen {
+		l, err := netip.ParseAddrPort(s)
+		if err != nil || l.Port() != server.Port() {
+			continue
+		}
+		own := server.Addr() == netip.IPv6Loopback() || server.Addr() == netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		if l.Addr() == server.Addr() || l.Addr().IsUnspecified() && l.Addr().Is4() == server.Addr().Is4() && own {
+			return true
+		}
+	}
+	return false
 }
 
 // makeStateDir makes the state folder. A folder that nobody asked for may be

@@ -86,7 +86,11 @@ func (s *server) bad(why reason) {
 
 // answered measures a valid answer.
 func (s *server) answered(rcode uint16, rtt time.Duration) {
-	s.group.metrics.duration.WithLabelValues(s.name, dnswire.RcodeString(rcode)).Observe(rtt.Seconds())
+	label := "other" // the upstream must not decide how many series there are
+	if rcode <= dnswire.RcodeBadVers {
+		label = dnswire.RcodeString(rcode)
+	}
+	s.group.metrics.duration.WithLabelValues(s.name, label).Observe(rtt.Seconds())
 }
 
 func (s *server) edns() bool { return s.now() >= s.noEDNS.Load() }
