@@ -3,11 +3,13 @@
 // the same detector judge them that judges queries in the resolver. Nothing is
 // enforced; a verdict's action says what would have happened.
 //
-// Every packet is accounted for: packets = DNS messages + drops, each drop with
-// the stage and the reason. TCP, fragments and tunnels are such reasons for
-// now. DNS itself is read by internal/dnswire, which keeps the good part of a
-// broken message. The package refuses to read a clock: time is the packets'
-// own, so that a file gives the same records every time.
+// Every packet is accounted for: it is a DNS message, or a fragment of one that
+// was put together, or a drop with its stage and reason; see Summary. DNS
+// itself is read by internal/dnswire, which keeps the good part of a broken
+// message. The package refuses to read a clock: time is the packets' own, so
+// that a file gives the same records every time. It refuses to remember without
+// bound: what waits for its other half, be it a query or a fragment, is counted
+// in octets, and the oldest has to go.
 package capture
 
 import (
@@ -35,11 +37,25 @@ type Config struct {
 	// MaxPending bounds the queries that wait at the same time; the oldest goes
 	// first, as unanswered. A query takes about 450 bytes. Default: 65536.
 	MaxPending int `yaml:"max_pending"`
+	// FragmentBytes bounds the memory of IP fragments that wait for the rest of
+	// their datagram; one source may have a quarter of it. The oldest datagram
+	// goes first. Default: 16 MiB; at least 1 MiB.
+	FragmentBytes int64 `yaml:"fragment_bytes"`
+	// FragmentTimeout is how long, in the time of the packets, they wait from
+	// the first that came. Default: 30s.
+	FragmentTimeout time.Duration `yaml:"fragment_timeout"`
 }
+
+// minTableBytes lets the largest single thing be put together within the share
+// of one source.
+const minTableBytes = 1 << 20
 
 // DefaultConfig is what a Config says by default.
 func DefaultConfig() Config {
-	return Config{Ports: []uint16{53}, PairTimeout: 5 * time.Second, MaxPending: 1 << 16}
+	return Config{
+		Ports: []uint16{53}, PairTimeout: 5 * time.Second, MaxPending: 1 << 16,
+		FragmentBytes: 16 << 20, FragmentTimeout: 30 * time.Second,
+	}
 }
 
 // Validate says everything that is wrong with c.
@@ -58,6 +74,12 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxPending < 1 {
 		errs = append(errs, fmt.Errorf("max_pending: must be at least 1, got %d", c.MaxPending))
+	}
+	if c.FragmentBytes < minTableBytes {
+		errs = append(errs, fmt.Errorf("fragment_bytes: must be at least %d, got %d", minTableBytes, c.FragmentBytes))
+	}
+	if c.FragmentTimeout <= 0 {
+		errs = append(errs, fmt.Errorf("fragment_timeout: must be over 0s, got %v", c.FragmentTimeout))
 	}
 	return errors.Join(errs...)
 }
@@ -84,15 +106,16 @@ type Deps struct {
 
 // Capture reads captures, one at a time. It starts no goroutine.
 type Capture struct {
+	cfg     Config
 	deps    Deps
-	ports   map[uint16]bool
 	pending *pairs
 	counts  counters
+	slabs   slabs
 
 	// Memory that is used again for every packet.
-	datagram datagram
-	message  message
-	tx       detect.Transaction // what the sinks are handed
+	decoder decoder
+	message message
+	tx      detect.Transaction // what the sinks are handed
 
 	servers map[netip.Addr]string
 }
@@ -103,18 +126,25 @@ func New(cfg Config, deps Deps) (*Capture, error) {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
 	c := &Capture{
+		cfg:     cfg,
 		deps:    deps,
-		ports:   make(map[uint16]bool, len(cfg.Ports)),
 		pending: newPairs(cfg.MaxPending, cfg.PairTimeout),
 		servers: map[netip.Addr]string{},
 	}
+	c.decoder.ports = make(map[uint16]bool, len(cfg.Ports))
 	for _, p := range cfg.Ports {
-		c.ports[p] = true
+		c.decoder.ports[p] = true
 	}
+	c.reset()
 	if err := c.counts.register(deps.Registry); err != nil {
 		return nil, fmt.Errorf("capture: metrics: %w", err)
 	}
 	return c, nil
+}
+
+// reset begins with empty tables.
+func (c *Capture) reset() {
+	c.decoder.fragments = newFragments(c.cfg.FragmentBytes, c.cfg.FragmentTimeout, &c.counts, &c.slabs)
 }
 
 // FileError says where in a capture reading came to an end. What was read until
@@ -182,8 +212,9 @@ func (c *Capture) read(ctx context.Context, name string, r io.Reader) error {
 	}
 }
 
-// finish ends the wait of all queries.
+// finish ends all waiting.
 func (c *Capture) finish() {
+	c.decoder.fragments.finish()
 	for {
 		p := c.pending.oldest()
 		if p == nil {
@@ -193,20 +224,27 @@ func (c *Capture) finish() {
 	}
 }
 
-// packet counts one packet exactly once, whatever happens to it.
+// packet counts one packet exactly once, whatever happens to it; one that waits
+// is counted when its wait is over.
 func (c *Capture) packet(p *packet) {
 	c.counts.packets.Add(1)
 	c.counts.seen(p.time)
-	why := c.decode(p)
-	if why != 0 {
+	switch why := c.decode(p); why {
+	case 0:
+		c.counts.messages.Add(1)
+		c.expire()
+		c.handle(&c.decoder.datagram)
+	case waits, recovered:
+	default:
 		c.counts.drop(why)
-		return
 	}
-	c.counts.messages.Add(1)
-	for p := c.pending.expired(c.datagram.time); p != nil; p = c.pending.expired(c.datagram.time) {
+}
+
+// expire ends the wait of queries whose time is over.
+func (c *Capture) expire() {
+	for p := c.pending.expired(c.decoder.now); p != nil; p = c.pending.expired(c.decoder.now) {
 		c.unanswered(p)
 	}
-	c.handle()
 }
 
 // decode finds the message in a packet. A panic there is a bug, and the next
@@ -215,13 +253,15 @@ func (c *Capture) decode(p *packet) (why drop) {
 	defer func() {
 		if r := recover(); r != nil {
 			c.panicked(r)
-			why = dropPanic
+			c.startOver()
+			why = recovered
 		}
 	}()
-	if why := decode(p, c.ports, &c.datagram); why != 0 {
+	c.decoder.fragments.expire(p.time)
+	if why := c.decoder.decode(p); why != 0 {
 		return why
 	}
-	if !c.message.read(c.datagram.payload) {
+	if !c.message.read(c.decoder.datagram.payload) {
 		return dropDNSShort
 	}
 	return 0
@@ -230,4 +270,13 @@ func (c *Capture) decode(p *packet) (why drop) {
 func (c *Capture) panicked(value any) {
 	c.counts.panics.Add(1)
 	c.deps.Log.Error("panic while reading a capture", zap.Any("panic", value), zap.Stack("stack"))
+}
+
+// startOver leaves the tables, which a panic may have left broken, and counts
+// every packet that is in none of the sums under the panic.
+func (c *Capture) startOver() {
+	c.reset()
+	c.counts.waiting.Store(0)
+	n := c.counts.packets.Load() - c.counts.accounted()
+	c.counts.drops[dropPanic].Add(n)
 }

@@ -22,6 +22,12 @@ const (
 	dropIPShort
 	dropIPMalformed
 	dropFragment
+	dropFragmentCut
+	dropFragmentDuplicate
+	dropFragmentOverlap
+	dropFragmentMalformed
+	dropFragmentEvicted
+	dropNested
 	dropTunnel
 	dropProtocol
 	dropTCPShort
@@ -34,35 +40,47 @@ const (
 	dropDNSShort
 	dropPanic
 	dropCount
+
+	// No drops: the packet is counted elsewhere.
+	waits     // for others, and counts when it has them or gives up
+	recovered // from a panic, with all that waited
 )
 
 // dropNames are the stage and the reason of each drop; docs/formats.md says
 // what they mean.
 var dropNames = [dropCount]struct{ stage, reason string }{
-	dropCut:          {"file", "cut"},
-	dropLinkType:     {"link", "unknown_type"},
-	dropLinkShort:    {"link", "short"},
-	dropNotIP:        {"link", "not_ip"},
-	dropEncapsulated: {"link", "encapsulated"},
-	dropIPShort:      {"ip", "short"},
-	dropIPMalformed:  {"ip", "malformed"},
-	dropFragment:     {"ip", "fragment"},
-	dropTunnel:       {"ip", "tunnel"},
-	dropProtocol:     {"ip", "other_protocol"},
-	dropTCPShort:     {"tcp", "short"},
-	dropTCPDNS:       {"tcp", "dns_port"},
-	dropTCPOther:     {"tcp", "other_port"},
-	dropUDPShort:     {"udp", "short"},
-	dropUDPMalformed: {"udp", "malformed"},
-	dropUDPOther:     {"udp", "other_port"},
-	dropUDPTunnel:    {"udp", "tunnel"},
-	dropDNSShort:     {"dns", "short"},
-	dropPanic:        {"panic", "recovered"},
+	dropCut:               {"file", "cut"},
+	dropLinkType:          {"link", "unknown_type"},
+	dropLinkShort:         {"link", "short"},
+	dropNotIP:             {"link", "not_ip"},
+	dropEncapsulated:      {"link", "encapsulated"},
+	dropIPShort:           {"ip", "short"},
+	dropIPMalformed:       {"ip", "malformed"},
+	dropFragment:          {"ip", "fragment"},
+	dropFragmentCut:       {"ip", "fragment_cut"},
+	dropFragmentDuplicate: {"ip", "fragment_duplicate"},
+	dropFragmentOverlap:   {"ip", "fragment_overlap"},
+	dropFragmentMalformed: {"ip", "fragment_malformed"},
+	dropFragmentEvicted:   {"ip", "fragment_evicted"},
+	dropNested:            {"ip", "nested"},
+	dropTunnel:            {"ip", "tunnel"},
+	dropProtocol:          {"ip", "other_protocol"},
+	dropTCPShort:          {"tcp", "short"},
+	dropTCPDNS:            {"tcp", "dns_port"},
+	dropTCPOther:          {"tcp", "other_port"},
+	dropUDPShort:          {"udp", "short"},
+	dropUDPMalformed:      {"udp", "malformed"},
+	dropUDPOther:          {"udp", "other_port"},
+	dropUDPTunnel:         {"udp", "tunnel"},
+	dropDNSShort:          {"dns", "short"},
+	dropPanic:             {"panic", "recovered"},
 }
 
 // counters are written by the reader and read by anybody.
 type counters struct {
 	packets      atomic.Uint64
+	merged       atomic.Uint64
+	waiting      atomic.Int64
 	messages     atomic.Uint64
 	queries      atomic.Uint64
 	responses    atomic.Uint64
@@ -79,6 +97,15 @@ type counters struct {
 }
 
 const noTime = math.MinInt64
+
+// accounted is the packets whose fate is known or that wait for it.
+func (c *counters) accounted() uint64 {
+	n := c.messages.Load() + c.merged.Load() + uint64(max(0, c.waiting.Load()))
+	for d := range c.drops {
+		n += c.drops[d].Load()
+	}
+	return n
+}
 
 func (c *counters) drop(d drop) { c.drops[d].Add(1) }
 
@@ -115,6 +142,12 @@ func (c *counters) register(reg prometheus.Registerer) error {
 	errs := []error{reg.Register(prometheus.NewCounterFunc(
 		prometheus.CounterOpts{Name: "weir_capture_packets_total", Help: "Packets seen in captures."},
 		func() float64 { return float64(c.packets.Load()) }))}
+	errs = append(errs, reg.Register(prometheus.NewCounterFunc(
+		prometheus.CounterOpts{Name: "weir_capture_merged_total", Help: "Fragments put together with the one that completed their datagram, which counts as what it is."},
+		func() float64 { return float64(c.merged.Load()) })),
+		reg.Register(prometheus.NewGaugeFunc(
+			prometheus.GaugeOpts{Name: "weir_capture_waiting_packets", Help: "Packets that wait for others of their datagram."},
+			func() float64 { return float64(c.waiting.Load()) })))
 	for d := dropCut; d < dropCount; d++ {
 		errs = append(errs, reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "weir_capture_dropped_total", Help: "Packets that are no DNS message that is read, by stage and reason.",
@@ -126,13 +159,15 @@ func (c *counters) register(reg prometheus.Registerer) error {
 
 // Summary counts what a Capture has read. It always holds that
 //
-//	packets      = dns_messages + all drops
+//	packets      = dns_messages + merged + waiting + all drops
 //	dns_messages = queries + responses + other_opcodes + no_question
 //	queries      = answered + unanswered, when reading is over
 //	responses    = answered + unmatched
 //	transactions = answered + unanswered + unmatched
 type Summary struct {
 	Packets      uint64                       `json:"packets"`
+	Merged       uint64                       `json:"merged"`  // fragments of a datagram but the one that completed it
+	Waiting      uint64                       `json:"waiting"` // for others of their datagram; 0 when reading is over
 	DNSMessages  uint64                       `json:"dns_messages"`
 	Queries      uint64                       `json:"queries"`
 	Responses    uint64                       `json:"responses"`
@@ -153,7 +188,7 @@ type Summary struct {
 func (c *Capture) Summary() Summary {
 	n := &c.counts
 	s := Summary{
-		Packets: n.packets.Load(), DNSMessages: n.messages.Load(), Queries: n.queries.Load(), Responses: n.responses.Load(),
+		Packets: n.packets.Load(), Merged: n.merged.Load(), Waiting: uint64(max(0, n.waiting.Load())), DNSMessages: n.messages.Load(), Queries: n.queries.Load(), Responses: n.responses.Load(),
 		OtherOpcodes: n.otherOpcodes.Load(), NoQuestion: n.noQuestion.Load(),
 		Transactions: n.transactions.Load(), Answered: n.answered.Load(), Unanswered: n.unanswered.Load(), Unmatched: n.unmatched.Load(),
 		Evicted: n.evicted.Load(), Panics: n.panics.Load(),

@@ -117,7 +117,7 @@ func TestEveryDropHasItsStageAndReason(t *testing.T) {
 		{"ip", "malformed", layers.LinkTypeEthernet, edit(eth, 14, 0x55)},
 		{"ip", "malformed", layers.LinkTypeEthernet, edit(eth, 14, 0x44)},
 		{"ip", "malformed", layers.LinkTypeEthernet, edit(eth, 16, 0, 19)},
-		{"ip", "fragment", layers.LinkTypeEthernet, edit(eth, 20, 0x20, 0)},
+		{"ip", "fragment_malformed", layers.LinkTypeEthernet, edit(eth, 20, 0x20, 0)},
 		{"ip", "fragment", layers.LinkTypeEthernet, edit(eth, 20, 0, 100)},
 		{"ip", "tunnel", layers.LinkTypeEthernet, edit(eth, 23, 47)},
 		{"ip", "tunnel", layers.LinkTypeEthernet, edit(eth, 23, 4)},

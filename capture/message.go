@@ -39,8 +39,8 @@ func (m *message) read(payload []byte) (ok bool) {
 
 // handle sorts the message into exactly one of queries, responses, other
 // opcodes and those without a question.
-func (c *Capture) handle() {
-	d, m := &c.datagram, &c.message
+func (c *Capture) handle(d *datagram) {
+	m := &c.message
 	readable := m.question.End > 0
 	switch {
 	case m.header.Opcode() != dnswire.OpcodeQuery:

@@ -75,9 +75,10 @@ func sample(tb testing.TB) []byte {
 	// What is not read.
 	add(udp(tb, client4, server4, 40015, 443, []byte("not DNS")))
 	add(udp(tb, client4, server4, 40015, 53, []byte("short")))
-	fragment := udp(tb, client4, server4, 40016, 53, query(tb, 16, "fragment.example.", dns.TypeA))
-	fragment[20] |= 0x20
-	add(fragment)
+	for _, part := range fragmented(udp(tb, server4, client4, 53, 40016, large(tb, 16, 400)), 16, 256) {
+		add(part)
+	}
+	add(fragmented(udp(tb, server4, client4, 53, 40019, large(tb, 19, 400)), 19, 256)[1])
 	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: []byte{192, 0, 2, 10}, DstIP: []byte{198, 51, 100, 53}}
 	syn := &layers.TCP{SrcPort: 40017, DstPort: 53, SYN: true}
 	_ = syn.SetNetworkLayerForChecksum(ip)
