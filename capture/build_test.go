@@ -206,7 +206,7 @@ func checkSums(tb testing.TB, s capture.Summary) {
 			drops += n
 		}
 	}
-	if s.Packets != s.DNSMessages+s.Merged+drops || s.Waiting != 0 ||
+	if s.Packets != s.DNSMessages-s.TCPMessages+s.Segments+s.Merged+drops || s.Waiting != 0 ||
 		s.DNSMessages != s.Queries+s.Responses+s.OtherOpcodes+s.NoQuestion ||
 		s.Queries != s.Answered+s.Unanswered || s.Responses != s.Answered+s.Unmatched ||
 		s.Transactions != s.Answered+s.Unanswered+s.Unmatched {

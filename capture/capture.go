@@ -3,13 +3,13 @@
 // the same detector judge them that judges queries in the resolver. Nothing is
 // enforced; a verdict's action says what would have happened.
 //
-// Every packet is accounted for: it is a DNS message, or a fragment of one that
-// was put together, or a drop with its stage and reason; see Summary. DNS
+// Every packet is accounted for: it is a DNS message, or a segment or fragment
+// of what was put together, or a drop with its stage and reason; see Summary. DNS
 // itself is read by internal/dnswire, which keeps the good part of a broken
 // message. The package refuses to read a clock: time is the packets' own, so
 // that a file gives the same records every time. It refuses to remember without
-// bound: what waits for its other half, be it a query or a fragment, is counted
-// in octets, and the oldest has to go.
+// bound: what waits for its other half, be it a query, a fragment or a segment,
+// is bounded, and the oldest has to go.
 package capture
 
 import (
@@ -29,7 +29,7 @@ import (
 
 // Config says what of a capture is read.
 type Config struct {
-	// Ports are the UDP ports that speak DNS. Default: 53.
+	// Ports are the UDP and TCP ports that speak DNS. Default: 53.
 	Ports []uint16 `yaml:"ports"`
 	// PairTimeout is how long, in the time of the packets, a query waits for
 	// its response; then it counts as unanswered. Default: 5s.
@@ -44,17 +44,28 @@ type Config struct {
 	// FragmentTimeout is how long, in the time of the packets, they wait from
 	// the first that came. Default: 30s.
 	FragmentTimeout time.Duration `yaml:"fragment_timeout"`
+	// StreamBytes bounds the memory of TCP connections; one client may have a
+	// quarter of it. The one that was silent longest goes first. Default:
+	// 32 MiB; at least 2 MiB.
+	StreamBytes int64 `yaml:"stream_bytes"`
+	// StreamIdle is how long, in the time of the packets, a connection is
+	// remembered after its last segment. Default: 60s.
+	StreamIdle time.Duration `yaml:"stream_idle"`
 }
 
-// minTableBytes lets the largest single thing be put together within the share
+// The least sizes let the largest single thing be put together within the share
 // of one source.
-const minTableBytes = 1 << 20
+const (
+	minFragmentBytes = 1 << 20
+	minStreamBytes   = 2 << 20
+)
 
 // DefaultConfig is what a Config says by default.
 func DefaultConfig() Config {
 	return Config{
 		Ports: []uint16{53}, PairTimeout: 5 * time.Second, MaxPending: 1 << 16,
 		FragmentBytes: 16 << 20, FragmentTimeout: 30 * time.Second,
+		StreamBytes: 32 << 20, StreamIdle: time.Minute,
 	}
 }
 
@@ -75,11 +86,17 @@ func (c *Config) Validate() error {
 	if c.MaxPending < 1 {
 		errs = append(errs, fmt.Errorf("max_pending: must be at least 1, got %d", c.MaxPending))
 	}
-	if c.FragmentBytes < minTableBytes {
-		errs = append(errs, fmt.Errorf("fragment_bytes: must be at least %d, got %d", minTableBytes, c.FragmentBytes))
+	if c.FragmentBytes < minFragmentBytes {
+		errs = append(errs, fmt.Errorf("fragment_bytes: must be at least %d, got %d", minFragmentBytes, c.FragmentBytes))
 	}
 	if c.FragmentTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("fragment_timeout: must be over 0s, got %v", c.FragmentTimeout))
+	}
+	if c.StreamBytes < minStreamBytes {
+		errs = append(errs, fmt.Errorf("stream_bytes: must be at least %d, got %d", minStreamBytes, c.StreamBytes))
+	}
+	if c.StreamIdle <= 0 {
+		errs = append(errs, fmt.Errorf("stream_idle: must be over 0s, got %v", c.StreamIdle))
 	}
 	return errors.Join(errs...)
 }
@@ -111,11 +128,13 @@ type Capture struct {
 	pending *pairs
 	counts  counters
 	slabs   slabs
+	streams *streams
 
 	// Memory that is used again for every packet.
 	decoder decoder
 	message message
 	tx      detect.Transaction // what the sinks are handed
+	handing bool               // a message is with inspector and sinks
 
 	servers map[netip.Addr]string
 }
@@ -145,6 +164,7 @@ func New(cfg Config, deps Deps) (*Capture, error) {
 // reset begins with empty tables.
 func (c *Capture) reset() {
 	c.decoder.fragments = newFragments(c.cfg.FragmentBytes, c.cfg.FragmentTimeout, &c.counts, &c.slabs)
+	c.streams = newStreams(c.cfg.StreamBytes, c.cfg.StreamIdle, c.decoder.ports, &c.counts, &c.slabs, c.overTCP)
 }
 
 // FileError says where in a capture reading came to an end. What was read until
@@ -214,7 +234,7 @@ func (c *Capture) read(ctx context.Context, name string, r io.Reader) error {
 
 // finish ends all waiting.
 func (c *Capture) finish() {
-	c.decoder.fragments.finish()
+	c.finishTables()
 	for {
 		p := c.pending.oldest()
 		if p == nil {
@@ -222,6 +242,12 @@ func (c *Capture) finish() {
 		}
 		c.unanswered(p)
 	}
+}
+
+func (c *Capture) finishTables() {
+	defer c.rescue(new(drop))
+	c.decoder.fragments.finish()
+	c.streams.finish()
 }
 
 // packet counts one packet exactly once, whatever happens to it; one that waits
@@ -234,10 +260,42 @@ func (c *Capture) packet(p *packet) {
 		c.counts.messages.Add(1)
 		c.expire()
 		c.handle(&c.decoder.datagram)
-	case waits, recovered:
+	case counted:
 	default:
 		c.counts.drop(why)
 	}
+}
+
+// decode finds the message in a packet. A panic there is a bug, and the next
+// packet is not to pay for it.
+func (c *Capture) decode(p *packet) (why drop) {
+	defer c.rescue(&why)
+	d := &c.decoder
+	d.now = p.time
+	d.fragments.expire(p.time)
+	c.streams.expire(p.time)
+	if why := d.decode(p); why != 0 {
+		return why
+	}
+	if d.tcp {
+		c.streams.add(&d.segment, p.time)
+		return counted
+	}
+	if !c.message.read(d.datagram.payload) {
+		return dropDNSShort
+	}
+	return 0
+}
+
+// overTCP takes a message out of a connection; it has a header.
+func (c *Capture) overTCP(d *datagram) {
+	c.message.read(d.payload)
+	c.counts.messages.Add(1)
+	c.counts.tcpMessages.Add(1)
+	c.handing = true
+	c.expire()
+	c.handle(d)
+	c.handing = false
 }
 
 // expire ends the wait of queries whose time is over.
@@ -247,36 +305,25 @@ func (c *Capture) expire() {
 	}
 }
 
-// decode finds the message in a packet. A panic there is a bug, and the next
-// packet is not to pay for it.
-func (c *Capture) decode(p *packet) (why drop) {
-	defer func() {
-		if r := recover(); r != nil {
-			c.panicked(r)
-			c.startOver()
-			why = recovered
-		}
-	}()
-	c.decoder.fragments.expire(p.time)
-	if why := c.decoder.decode(p); why != 0 {
-		return why
+// rescue recovers from a panic of ours; one of a sink is not ours to hide. The
+// tables may be broken: they begin anew, and what was in them counts under the
+// panic, with the packet that met it.
+func (c *Capture) rescue(why *drop) {
+	r := recover()
+	if r == nil {
+		return
 	}
-	if !c.message.read(c.decoder.datagram.payload) {
-		return dropDNSShort
+	if c.handing {
+		panic(r)
 	}
-	return 0
+	c.panicked(r)
+	c.reset()
+	c.counts.waiting.Store(0)
+	c.counts.drops[dropPanic].Add(c.counts.packets.Load() - c.counts.accounted())
+	*why = counted
 }
 
 func (c *Capture) panicked(value any) {
 	c.counts.panics.Add(1)
 	c.deps.Log.Error("panic while reading a capture", zap.Any("panic", value), zap.Stack("stack"))
-}
-
-// startOver leaves the tables, which a panic may have left broken, and counts
-// every packet that is in none of the sums under the panic.
-func (c *Capture) startOver() {
-	c.reset()
-	c.counts.waiting.Store(0)
-	n := c.counts.packets.Load() - c.counts.accounted()
-	c.counts.drops[dropPanic].Add(n)
 }

@@ -278,12 +278,60 @@ func TestReadingAPacketDoesNotAllocate(t *testing.T) {
 	}
 }
 
+func TestReadingASegmentDoesNotAllocate(t *testing.T) {
+	frames := func(n int) []byte {
+		all := []frame{{0, toServer.packet(t, 0, "S", nil)}, {0, toClient.packet(t, 0, "S", nil)}}
+		out, in := 0, 0
+		for i := range n {
+			q, a := framed(query(t, uint16(i), "a.example.", dns.TypeA)), framed(answer(t, uint16(i), "a.example.", dns.TypeA, 0, "a.example. 60 IN A 192.0.2.1"))
+			at := time.Duration(i) * ms
+			// The question out of order and in two, the answer in two.
+			all = append(all, frame{at, toServer.packet(t, out+9, "", q[9:])}, frame{at, toServer.packet(t, out, "", q[:9])},
+				frame{at, toClient.packet(t, in, "", a[:20])}, frame{at, toClient.packet(t, in+20, "", a[20:])})
+			out, in = out+len(q), in+len(a)
+		}
+		return pcapFile(t, layers.LinkTypeEthernet, all...)
+	}
+	cost := func(file []byte) float64 {
+		c, _ := newCapture(t, func(_ *capture.Config, d *capture.Deps) { d.Sinks = nil })
+		n := testing.AllocsPerRun(5, func() { _ = c.Read(t.Context(), bytes.NewReader(file)) })
+		if s := c.Summary(); s.Answered == 0 || s.Answered != s.Queries {
+			t.Errorf("%+v", s)
+		}
+		return n
+	}
+	few, many := frames(10), frames(1000)
+	if a, b := cost(few), cost(many); b > a+10 {
+		t.Errorf("%v allocations for 40 segments, %v for 4000: want the same", a, b)
+	}
+}
+
 func BenchmarkRead(b *testing.B) {
 	var all []frame
 	for i := range 1000 {
 		port := 1024 + uint16(i%100)
 		all = append(all, frame{time.Duration(2*i) * ms, udp(b, client4, server4, port, 53, query(b, uint16(i), "a.example.", dns.TypeA))},
 			frame{time.Duration(2*i+1) * ms, udp(b, server4, client4, 53, port, answer(b, uint16(i), "a.example.", dns.TypeA, 0, "a.example. 60 IN A 192.0.2.1"))})
+	}
+	file := pcapFile(b, layers.LinkTypeEthernet, all...)
+	c, _ := newCapture(b, func(_ *capture.Config, d *capture.Deps) { d.Sinks = nil })
+	b.SetBytes(int64(len(file)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.Read(b.Context(), bytes.NewReader(file)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkReadTCP(b *testing.B) {
+	all := []frame{{0, toServer.packet(b, 0, "S", nil)}, {0, toClient.packet(b, 0, "S", nil)}}
+	out, in := 0, 0
+	for i := range 1000 {
+		q, a := framed(query(b, uint16(i), "a.example.", dns.TypeA)), framed(answer(b, uint16(i), "a.example.", dns.TypeA, 0, "a.example. 60 IN A 192.0.2.1"))
+		at := time.Duration(i) * ms
+		all = append(all, frame{at, toServer.packet(b, out, "", q)}, frame{at, toClient.packet(b, in, "", a)})
+		out, in = out+len(q), in+len(a)
 	}
 	file := pcapFile(b, layers.LinkTypeEthernet, all...)
 	c, _ := newCapture(b, func(_ *capture.Config, d *capture.Deps) { d.Sinks = nil })

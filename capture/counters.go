@@ -31,7 +31,12 @@ const (
 	dropTunnel
 	dropProtocol
 	dropTCPShort
-	dropTCPDNS
+	dropTCPMalformed
+	dropTCPEmpty
+	dropTCPRepeated
+	dropTCPUnsynchronised
+	dropTCPWindow
+	dropTCPEvicted
 	dropTCPOther
 	dropUDPShort
 	dropUDPMalformed
@@ -41,9 +46,7 @@ const (
 	dropPanic
 	dropCount
 
-	// No drops: the packet is counted elsewhere.
-	waits     // for others, and counts when it has them or gives up
-	recovered // from a panic, with all that waited
+	counted // no drop: the packet has been counted as something else
 )
 
 // dropNames are the stage and the reason of each drop; docs/formats.md says
@@ -66,7 +69,12 @@ var dropNames = [dropCount]struct{ stage, reason string }{
 	dropTunnel:            {"ip", "tunnel"},
 	dropProtocol:          {"ip", "other_protocol"},
 	dropTCPShort:          {"tcp", "short"},
-	dropTCPDNS:            {"tcp", "dns_port"},
+	dropTCPMalformed:      {"tcp", "malformed"},
+	dropTCPEmpty:          {"tcp", "no_data"},
+	dropTCPRepeated:       {"tcp", "retransmission"},
+	dropTCPUnsynchronised: {"tcp", "unsynchronised"},
+	dropTCPWindow:         {"tcp", "out_of_window"},
+	dropTCPEvicted:        {"tcp", "evicted"},
 	dropTCPOther:          {"tcp", "other_port"},
 	dropUDPShort:          {"udp", "short"},
 	dropUDPMalformed:      {"udp", "malformed"},
@@ -80,8 +88,14 @@ var dropNames = [dropCount]struct{ stage, reason string }{
 type counters struct {
 	packets      atomic.Uint64
 	merged       atomic.Uint64
+	segments     atomic.Uint64
 	waiting      atomic.Int64
 	messages     atomic.Uint64
+	tcpMessages  atomic.Uint64
+	conflicts    atomic.Uint64
+	gaps         atomic.Uint64
+	lost         atomic.Uint64
+	unfinished   atomic.Uint64
 	queries      atomic.Uint64
 	responses    atomic.Uint64
 	otherOpcodes atomic.Uint64
@@ -100,7 +114,7 @@ const noTime = math.MinInt64
 
 // accounted is the packets whose fate is known or that wait for it.
 func (c *counters) accounted() uint64 {
-	n := c.messages.Load() + c.merged.Load() + uint64(max(0, c.waiting.Load()))
+	n := c.messages.Load() - c.tcpMessages.Load() + c.segments.Load() + c.merged.Load() + uint64(max(0, c.waiting.Load()))
 	for d := range c.drops {
 		n += c.drops[d].Load()
 	}
@@ -142,12 +156,23 @@ func (c *counters) register(reg prometheus.Registerer) error {
 	errs := []error{reg.Register(prometheus.NewCounterFunc(
 		prometheus.CounterOpts{Name: "weir_capture_packets_total", Help: "Packets seen in captures."},
 		func() float64 { return float64(c.packets.Load()) }))}
-	errs = append(errs, reg.Register(prometheus.NewCounterFunc(
-		prometheus.CounterOpts{Name: "weir_capture_merged_total", Help: "Fragments put together with the one that completed their datagram, which counts as what it is."},
-		func() float64 { return float64(c.merged.Load()) })),
-		reg.Register(prometheus.NewGaugeFunc(
-			prometheus.GaugeOpts{Name: "weir_capture_waiting_packets", Help: "Packets that wait for others of their datagram."},
-			func() float64 { return float64(c.waiting.Load()) })))
+	for _, m := range []struct {
+		name, help string
+		n          *atomic.Uint64
+	}{
+		{"weir_capture_merged_total", "Fragments put together with the one that completed their datagram, which counts as what it is.", &c.merged},
+		{"weir_capture_segments_total", "TCP segments on a DNS port whose octets were read.", &c.segments},
+		{"weir_capture_stream_conflicts_total", "Segments that repeat octets of a TCP stream and change them; those that came first are read.", &c.conflicts},
+		{"weir_capture_stream_gaps_total", "Holes in TCP streams that were given up.", &c.gaps},
+		{"weir_capture_stream_lost_total", "Times that it became unknown where in a TCP stream a message begins.", &c.lost},
+		{"weir_capture_stream_unfinished_total", "Messages of TCP streams that miss their end.", &c.unfinished},
+	} {
+		errs = append(errs, reg.Register(prometheus.NewCounterFunc(
+			prometheus.CounterOpts{Name: m.name, Help: m.help}, func() float64 { return float64(m.n.Load()) })))
+	}
+	errs = append(errs, reg.Register(prometheus.NewGaugeFunc(
+		prometheus.GaugeOpts{Name: "weir_capture_waiting_packets", Help: "Fragments and segments that wait for others."},
+		func() float64 { return float64(c.waiting.Load()) })))
 	for d := dropCut; d < dropCount; d++ {
 		errs = append(errs, reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "weir_capture_dropped_total", Help: "Packets that are no DNS message that is read, by stage and reason.",
@@ -157,18 +182,28 @@ func (c *counters) register(reg prometheus.Registerer) error {
 	return errors.Join(errs...)
 }
 
+// Streams counts what happened to TCP streams.
+type Streams struct {
+	Conflicts  uint64 `json:"conflicts"`  // repetitions with other octets: the first are read
+	Gaps       uint64 `json:"gaps"`       // holes that were given up
+	Lost       uint64 `json:"lost"`       // times that it became unknown where a message begins
+	Unfinished uint64 `json:"unfinished"` // messages that miss their end; with a header they are among dns_messages
+}
+
 // Summary counts what a Capture has read. It always holds that
 //
-//	packets      = dns_messages + merged + waiting + all drops
+//	packets      = dns_messages - tcp_messages + segments + merged + waiting + all drops
 //	dns_messages = queries + responses + other_opcodes + no_question
 //	queries      = answered + unanswered, when reading is over
 //	responses    = answered + unmatched
 //	transactions = answered + unanswered + unmatched
 type Summary struct {
 	Packets      uint64                       `json:"packets"`
-	Merged       uint64                       `json:"merged"`  // fragments of a datagram but the one that completed it
-	Waiting      uint64                       `json:"waiting"` // for others of their datagram; 0 when reading is over
+	Merged       uint64                       `json:"merged"`   // fragments of a datagram but the one that completed it
+	Segments     uint64                       `json:"segments"` // of TCP, whose octets were read
+	Waiting      uint64                       `json:"waiting"`  // fragments and segments; 0 when reading is over
 	DNSMessages  uint64                       `json:"dns_messages"`
+	TCPMessages  uint64                       `json:"tcp_messages"` // of dns_messages
 	Queries      uint64                       `json:"queries"`
 	Responses    uint64                       `json:"responses"`
 	OtherOpcodes uint64                       `json:"other_opcodes"`
@@ -178,7 +213,8 @@ type Summary struct {
 	Unanswered   uint64                       `json:"unanswered"`
 	Unmatched    uint64                       `json:"unmatched"`
 	Evicted      uint64                       `json:"evicted"` // of the unanswered, those that had to make room
-	Panics       uint64                       `json:"panics"`  // recovered: each is a bug
+	Streams      Streams                      `json:"streams"`
+	Panics       uint64                       `json:"panics"` // recovered: each is a bug
 	FirstPacket  *time.Time                   `json:"first_packet"`
 	LastPacket   *time.Time                   `json:"last_packet"`
 	Drops        map[string]map[string]uint64 `json:"drops"` // by stage, then reason; only those over 0
@@ -188,10 +224,12 @@ type Summary struct {
 func (c *Capture) Summary() Summary {
 	n := &c.counts
 	s := Summary{
-		Packets: n.packets.Load(), Merged: n.merged.Load(), Waiting: uint64(max(0, n.waiting.Load())), DNSMessages: n.messages.Load(), Queries: n.queries.Load(), Responses: n.responses.Load(),
+		Packets: n.packets.Load(), Merged: n.merged.Load(), Segments: n.segments.Load(), TCPMessages: n.tcpMessages.Load(), Waiting: uint64(max(0, n.waiting.Load())), DNSMessages: n.messages.Load(), Queries: n.queries.Load(), Responses: n.responses.Load(),
 		OtherOpcodes: n.otherOpcodes.Load(), NoQuestion: n.noQuestion.Load(),
 		Transactions: n.transactions.Load(), Answered: n.answered.Load(), Unanswered: n.unanswered.Load(), Unmatched: n.unmatched.Load(),
-		Evicted: n.evicted.Load(), Panics: n.panics.Load(),
+		Evicted:     n.evicted.Load(),
+		Streams:     Streams{Conflicts: n.conflicts.Load(), Gaps: n.gaps.Load(), Lost: n.lost.Load(), Unfinished: n.unfinished.Load()},
+		Panics:      n.panics.Load(),
 		FirstPacket: moment(n.first.Load()), LastPacket: moment(n.last.Load()), Drops: map[string]map[string]uint64{},
 	}
 	for d := dropCut; d < dropCount; d++ {

@@ -32,6 +32,6 @@ type decoder struct {
 // decode finds the UDP datagram or the TCP segment of p on a DNS port, or says
 // why there is none for us.
 func (d *decoder) decode(p *packet) drop {
-	d.now, d.left = p.time, maxNested
+	d.now, d.left, d.tcp = p.time, maxNested, false
 	return d.link(p.link, p.data)
 }

@@ -94,8 +94,12 @@ func TestEveryDropHasItsStageAndReason(t *testing.T) {
 	tcp := func(port layers.TCPPort) []byte {
 		ip := &layers.IPv4{Version: 4, Protocol: layers.IPProtocolTCP, SrcIP: []byte{192, 0, 2, 1}, DstIP: []byte{192, 0, 2, 2}}
 		seg := &layers.TCP{SrcPort: 40000, DstPort: port, SYN: true}
+		payload := gopacket.Payload("x")
+		if port == 53 {
+			payload = nil
+		}
 		_ = seg.SetNetworkLayerForChecksum(ip)
-		return serialize(t, &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}, ip, seg, gopacket.Payload("x"))
+		return serialize(t, &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}, ip, seg, payload)
 	}
 	many := bytes.Repeat([]byte{0x81, 0, 0, 1}, 20)
 	for _, c := range []struct {
@@ -122,7 +126,7 @@ func TestEveryDropHasItsStageAndReason(t *testing.T) {
 		{"ip", "tunnel", layers.LinkTypeEthernet, edit(eth, 23, 47)},
 		{"ip", "tunnel", layers.LinkTypeEthernet, edit(eth, 23, 4)},
 		{"ip", "other_protocol", layers.LinkTypeEthernet, edit(eth, 23, 1)},
-		{"tcp", "dns_port", layers.LinkTypeEthernet, tcp(53)},
+		{"tcp", "no_data", layers.LinkTypeEthernet, tcp(53)},
 		{"tcp", "other_port", layers.LinkTypeEthernet, tcp(443)},
 		{"tcp", "short", layers.LinkTypeEthernet, tcp(53)[:14+20+3]},
 		{"udp", "short", layers.LinkTypeEthernet, eth[:14+20+7]},

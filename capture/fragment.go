@@ -125,7 +125,7 @@ func (f *fragments) add(key fragmentKey, g fragment, now time.Time, idle func(pr
 	for old := f.ledger.surplus(&p.entry); old != nil; old = f.ledger.surplus(&p.entry) {
 		f.discard(old, dropFragmentEvicted)
 	}
-	return nil, 0, waits
+	return nil, 0, counted
 }
 
 // insert puts g in its place, or says what is wrong with it.

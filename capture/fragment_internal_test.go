@@ -39,7 +39,7 @@ func FuzzFragments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, script []byte) {
 		var n counters
 		var s slabs
-		table := newFragments(minTableBytes, 30*time.Second, &n, &s)
+		table := newFragments(minFragmentBytes, 30*time.Second, &n, &s)
 		now := time.Unix(0, 0)
 		fed, dropped, whole := uint64(0), uint64(0), uint64(0)
 		for ; len(script) >= 4; script = script[4:] {
@@ -70,7 +70,7 @@ func FuzzFragments(f *testing.F) {
 				if len(b) == 0 || len(b) > maxIPPayload {
 					t.Fatalf("a datagram of %d octets", len(b))
 				}
-			case why != waits:
+			case why != counted:
 				dropped++
 				n.drop(why)
 			}

@@ -9,9 +9,11 @@ import (
 	"github.com/weirdns/weir/internal/dnswire"
 )
 
-// datagram is the payload of one UDP packet on a port that speaks DNS.
+// datagram is the payload of one UDP packet on a port that speaks DNS, or one
+// message of a TCP connection.
 type datagram struct {
-	time     time.Time
+	time     time.Time // of the packet, or the one that completed the message
+	tcp      bool
 	src, dst netip.AddrPort
 	payload  []byte // may be cut where the capture is
 }

@@ -29,6 +29,7 @@ type pairs struct {
 type flow struct {
 	client, server netip.AddrPort
 	id             uint16
+	tcp            bool
 }
 
 // pending is one query that waits.
@@ -59,7 +60,7 @@ const maxSame = 64
 // add lets a query wait. If there is no room, the oldest one has to go and is
 // returned.
 func (q *pairs) add(d *datagram, m *message) (evicted *pending) {
-	key := flow{client: d.src, server: d.dst, id: m.header.ID}
+	key := flow{client: d.src, server: d.dst, id: m.header.ID, tcp: d.tcp}
 	same := 0
 	for p := q.index[key]; p != nil; p = p.same {
 		same++
@@ -101,7 +102,7 @@ func (q *pairs) add(d *datagram, m *message) (evicted *pending) {
 
 // take is the first query that a response answers, or nil.
 func (q *pairs) take(d *datagram, m *message) *pending {
-	for p := q.index[flow{client: d.dst, server: d.src, id: m.header.ID}]; p != nil; p = p.same {
+	for p := q.index[flow{client: d.dst, server: d.src, id: m.header.ID, tcp: d.tcp}]; p != nil; p = p.same {
 		if m.question.End == 0 || p.qtype == m.question.Type && p.class == m.question.Class && p.name.Equal(m.question.Name) {
 			q.remove(p)
 			return p

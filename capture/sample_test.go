@@ -79,10 +79,15 @@ func sample(tb testing.TB) []byte {
 		add(part)
 	}
 	add(fragmented(udp(tb, server4, client4, 53, 40019, large(tb, 19, 400)), 19, 256)[1])
-	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: []byte{192, 0, 2, 10}, DstIP: []byte{198, 51, 100, 53}}
-	syn := &layers.TCP{SrcPort: 40017, DstPort: 53, SYN: true}
-	_ = syn.SetNetworkLayerForChecksum(ip)
-	add(serialize(tb, &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeIPv4}, ip, syn))
+	// TCP: two questions in a segment and a bit, one of them answered.
+	out, in := tcpFlow{client4, server4, 40017, 53, 1000}, tcpFlow{server4, client4, 53, 40017, 2000}
+	asked := framed(query(tb, 17, "stream.example.", dns.TypeA), query(tb, 18, "lost.example.", dns.TypeA))
+	add(out.packet(tb, 0, "S", nil))
+	add(in.packet(tb, 0, "S", nil, 1001))
+	add(out.packet(tb, 0, "", asked[:50], 2001))
+	add(out.packet(tb, 50, "", asked[50:], 2001))
+	add(out.packet(tb, 50, "", asked[50:], 2001))
+	add(in.packet(tb, 0, "F", framed(answer(tb, 17, "stream.example.", dns.TypeA, 0, "stream.example. 60 IN A 192.0.2.17")), 1001))
 	add(serialize(tb, &layers.Ethernet{SrcMAC: make([]byte, 6), DstMAC: make([]byte, 6), EthernetType: layers.EthernetTypeARP}, gopacket.Payload(make([]byte, 28))))
 	// And time passes.
 	frames = append(frames, frame{time.Minute + time.Second, udp(tb, client4, server4, 40018, 53, query(tb, 18, "www.example.com.", dns.TypeA))},

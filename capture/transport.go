@@ -74,5 +74,21 @@ func (d *decoder) tcpSegment(b []byte, missing int, a addresses) drop {
 	if !d.ports[from] && !d.ports[to] {
 		return dropTCPOther
 	}
-	return dropTCPDNS
+	if len(b) < 20 {
+		return dropTCPShort
+	}
+	header := int(b[12]>>4) * 4
+	if header < 20 || header > len(b)+missing {
+		return dropTCPMalformed
+	}
+	if header > len(b) {
+		return dropTCPShort
+	}
+	d.tcp = true
+	d.segment = segment{
+		src: netip.AddrPortFrom(a.src, from), dst: netip.AddrPortFrom(a.dst, to),
+		seq: binary.BigEndian.Uint32(b[4:]), ack: binary.BigEndian.Uint32(b[8:]), flags: b[13],
+		data: b[header:], missing: missing,
+	}
+	return 0
 }
