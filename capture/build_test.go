@@ -207,7 +207,7 @@ func checkSums(tb testing.TB, s capture.Summary) {
 		}
 	}
 	if s.Packets != s.DNSMessages-s.TCPMessages+s.Segments+s.Merged+drops || s.Waiting != 0 ||
-		s.DNSMessages != s.Queries+s.Responses+s.OtherOpcodes+s.NoQuestion ||
+		s.DNSMessages != s.Queries+s.Responses+s.OtherOpcodes+s.NoQuestion+s.Quoted ||
 		s.Queries != s.Answered+s.Unanswered || s.Responses != s.Answered+s.Unmatched ||
 		s.Transactions != s.Answered+s.Unanswered+s.Unmatched {
 		tb.Errorf("numbers do not add up: %+v", s)

@@ -259,6 +259,10 @@ func (c *Capture) packet(p *packet) {
 	case 0:
 		c.counts.messages.Add(1)
 		c.expire()
+		if c.decoder.quoting {
+			c.counts.quoted.Add(1)
+			return
+		}
 		c.handle(&c.decoder.datagram)
 	case counted:
 	default:

@@ -100,6 +100,7 @@ type counters struct {
 	responses    atomic.Uint64
 	otherOpcodes atomic.Uint64
 	noQuestion   atomic.Uint64
+	quoted       atomic.Uint64
 	transactions atomic.Uint64
 	answered     atomic.Uint64
 	unanswered   atomic.Uint64
@@ -193,7 +194,7 @@ type Streams struct {
 // Summary counts what a Capture has read. It always holds that
 //
 //	packets      = dns_messages - tcp_messages + segments + merged + waiting + all drops
-//	dns_messages = queries + responses + other_opcodes + no_question
+//	dns_messages = queries + responses + other_opcodes + no_question + quoted
 //	queries      = answered + unanswered, when reading is over
 //	responses    = answered + unmatched
 //	transactions = answered + unanswered + unmatched
@@ -208,6 +209,7 @@ type Summary struct {
 	Responses    uint64                       `json:"responses"`
 	OtherOpcodes uint64                       `json:"other_opcodes"`
 	NoQuestion   uint64                       `json:"no_question"`
+	Quoted       uint64                       `json:"quoted"` // in ICMP errors: counted, not recorded
 	Transactions uint64                       `json:"transactions"`
 	Answered     uint64                       `json:"answered"`
 	Unanswered   uint64                       `json:"unanswered"`
@@ -225,7 +227,7 @@ func (c *Capture) Summary() Summary {
 	n := &c.counts
 	s := Summary{
 		Packets: n.packets.Load(), Merged: n.merged.Load(), Segments: n.segments.Load(), TCPMessages: n.tcpMessages.Load(), Waiting: uint64(max(0, n.waiting.Load())), DNSMessages: n.messages.Load(), Queries: n.queries.Load(), Responses: n.responses.Load(),
-		OtherOpcodes: n.otherOpcodes.Load(), NoQuestion: n.noQuestion.Load(),
+		OtherOpcodes: n.otherOpcodes.Load(), NoQuestion: n.noQuestion.Load(), Quoted: n.quoted.Load(),
 		Transactions: n.transactions.Load(), Answered: n.answered.Load(), Unanswered: n.unanswered.Load(), Unmatched: n.unmatched.Load(),
 		Evicted:     n.evicted.Load(),
 		Streams:     Streams{Conflicts: n.conflicts.Load(), Gaps: n.gaps.Load(), Lost: n.lost.Load(), Unfinished: n.unfinished.Load()},

@@ -21,10 +21,11 @@ type decoder struct {
 	fragments *fragments
 
 	now  time.Time // of the packet
-	left int       // packets that may still come, one inside of the other
+	left int       // packets and frames that may still come, one inside of the other
 
 	// What was found; which of them, tcp says.
 	tcp      bool
+	quoting  bool // it is inside of an ICMP error, and nothing of it is to be remembered
 	datagram datagram
 	segment  segment
 }
@@ -32,6 +33,6 @@ type decoder struct {
 // decode finds the UDP datagram or the TCP segment of p on a DNS port, or says
 // why there is none for us.
 func (d *decoder) decode(p *packet) drop {
-	d.now, d.left, d.tcp = p.time, maxNested, false
+	d.now, d.left, d.tcp, d.quoting = p.time, maxNested, false, false
 	return d.link(p.link, p.data)
 }

@@ -161,6 +161,9 @@ func FuzzPacket(f *testing.F) {
 	f.Add(uint16(1), udp(f, client4, server4, 40000, 53, query(f, 7, "a.example.", dns.TypeA)))
 	f.Add(uint16(101), udp(f, client6, server6, 53, 40000, answer(f, 7, "a.example.", dns.TypeA, 0, "a.example. 60 IN A 192.0.2.1"))[14:])
 	f.Add(uint16(276), []byte{})
+	for _, c := range layered(f) {
+		f.Add(uint16(c.link), c.data)
+	}
 	f.Fuzz(func(t *testing.T, link uint16, data []byte) {
 		if len(data) > 65535 || link > 400 {
 			return

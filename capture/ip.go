@@ -8,6 +8,7 @@ import (
 // IP protocols.
 const (
 	protoHopByHop = 0
+	protoICMP     = 1
 	protoIPv4     = 4
 	protoTCP      = 6
 	protoUDP      = 17
@@ -16,8 +17,11 @@ const (
 	protoFragment = 44
 	protoGRE      = 47
 	protoAH       = 51
+	protoICMPv6   = 58
 	protoOptions  = 60
+	protoEtherIP  = 97
 	protoMobility = 135
+	protoMPLS     = 137
 )
 
 // addresses are those of an IP header.
@@ -121,6 +125,9 @@ func (d *decoder) extensions(next uint8, b []byte, missing int, a addresses) dro
 
 // fragment has the datagram put together, and decodes it when it is whole.
 func (d *decoder) fragment(key fragmentKey, g fragment, a addresses) drop {
+	if d.quoting {
+		return dropProtocol
+	}
 	whole, proto, why := d.fragments.add(key, g, d.now, d.idle)
 	if why != 0 {
 		return why
@@ -145,11 +152,11 @@ func (d *decoder) idle(proto uint8, b []byte) drop {
 			return 0
 		case proto == protoTCP:
 			return dropTCPOther
-		case tunnelPorts[from] || tunnelPorts[to]:
+		case tunnelPort(from) || tunnelPort(to):
 			return 0
 		}
 		return dropUDPOther
-	case protoIPv4, protoIPv6, protoGRE, protoHopByHop, protoRouting, protoOptions, protoMobility, protoAH, protoFragment:
+	case protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS, protoICMP, protoICMPv6, protoHopByHop, protoRouting, protoOptions, protoMobility, protoAH, protoFragment:
 		return 0
 	}
 	return dropProtocol

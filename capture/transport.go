@@ -5,10 +5,6 @@ import (
 	"net/netip"
 )
 
-// tunnelPorts are UDP ports whose payload is another packet: Teredo, VXLAN,
-// Geneve, GTP-U.
-var tunnelPorts = map[uint16]bool{3544: true, 4789: true, 6081: true, 2152: true}
-
 // transport decodes what IP carries. missing is how many octets at the end of
 // it the capture cut off.
 func (d *decoder) transport(proto uint8, b []byte, missing int, a addresses) drop {
@@ -17,8 +13,16 @@ func (d *decoder) transport(proto uint8, b []byte, missing int, a addresses) dro
 		return d.udp(b, a)
 	case protoTCP:
 		return d.tcpSegment(b, missing, a)
-	case protoIPv4, protoIPv6, protoGRE:
-		return dropTunnel
+	case protoIPv4, protoIPv6:
+		return within(dropTunnel, d.ip(b))
+	case protoGRE:
+		return within(dropTunnel, d.gre(b))
+	case protoEtherIP:
+		return within(dropTunnel, d.etherIP(b))
+	case protoMPLS:
+		return within(dropTunnel, d.mpls(b))
+	case protoICMP, protoICMPv6:
+		return d.icmp(proto, b)
 	}
 	return dropProtocol
 }
@@ -30,8 +34,8 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 	from, to, length := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), int(binary.BigEndian.Uint16(b[4:]))
 	switch {
 	case d.ports[from] || d.ports[to]:
-	case tunnelPorts[from] || tunnelPorts[to]:
-		return dropUDPTunnel
+	case tunnelPort(from) || tunnelPort(to):
+		return d.udpTunnel(from, to, b[8:])
 	default:
 		return dropUDPOther
 	}
@@ -89,6 +93,40 @@ func (d *decoder) tcpSegment(b []byte, missing int, a addresses) drop {
 		src: netip.AddrPortFrom(a.src, from), dst: netip.AddrPortFrom(a.dst, to),
 		seq: binary.BigEndian.Uint32(b[4:]), ack: binary.BigEndian.Uint32(b[8:]), flags: b[13],
 		data: b[header:], missing: missing,
+	}
+	return 0
+}
+
+// ICMP's types of errors, which quote the packet that they are about (RFC 792;
+// RFC 4443, section 2.1).
+const (
+	icmpHeader      = 8
+	icmpUnreachable = 3
+	icmpQuench      = 4
+	icmpRedirect    = 5
+	icmpExceeded    = 11
+	icmpProblem     = 12
+	icmpv6LastError = 4
+)
+
+// icmp looks for a message that an error quotes. It is not one that anybody
+// sent now, so it is counted and not read.
+func (d *decoder) icmp(proto uint8, b []byte) drop {
+	if len(b) < icmpHeader {
+		return dropProtocol
+	}
+	switch kind := b[0]; {
+	case proto == protoICMPv6 && kind >= 1 && kind <= icmpv6LastError:
+	case proto == protoICMP && (kind >= icmpUnreachable && kind <= icmpRedirect || kind == icmpExceeded || kind == icmpProblem):
+	default:
+		return dropProtocol
+	}
+	if d.quoting {
+		return dropProtocol
+	}
+	d.quoting = true
+	if d.ip(b[icmpHeader:]) != 0 || d.tcp || len(d.datagram.payload) < headerSize {
+		return dropProtocol
 	}
 	return 0
 }
