@@ -11,6 +11,7 @@ import (
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
 )
 
 // source yields packets: io.EOF at the end, io.ErrUnexpectedEOF if that comes
@@ -27,6 +28,7 @@ const (
 	magicNanoSwap  = 0x4d3cb2a1
 	magicPcapng    = 0x0a0d0d0a
 	magicGzip      = 0x1f8b // two octets
+	magicZstd      = 0x28b52ffd
 )
 
 const (
@@ -42,18 +44,29 @@ const (
 	// maxNgInterfaces bounds what pcapgo keeps over a whole section. Machines
 	// with many containers have thousands.
 	maxNgInterfaces = 1 << 16
+	// maxZstdWindow is what zstd itself takes without being asked for more; a
+	// file from it needs 8 MiB at most unless it was told --long.
+	maxZstdWindow = 128 << 20
 )
 
 // ErrFormat means that a file is no capture.
 var ErrFormat = errors.New("neither pcap nor pcapng")
 
-// openSource looks at the magic number, below gzip if need be.
+// openSource looks at the magic number, below gzip or
+// zstd if need be.
 func openSource(r io.Reader) (source, error) {
 	b := bufio.NewReaderSize(r, readBuffer)
 	if head, err := b.Peek(2); err == nil && binary.BigEndian.Uint16(head) == magicGzip {
 		z, err := gzip.NewReader(b)
 		if err != nil {
 			return nil, fmt.Errorf("gzip: %w", err)
+		}
+		b = bufio.NewReaderSize(z, readBuffer)
+	} else if head, err := b.Peek(4); err == nil && binary.BigEndian.Uint32(head) == magicZstd {
+		// One at a time: it decodes where it is read, and starts no goroutine.
+		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxZstdWindow))
+		if err != nil {
+			return nil, fmt.Errorf("zstd: %w", err)
 		}
 		b = bufio.NewReaderSize(z, readBuffer)
 	}

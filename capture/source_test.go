@@ -17,6 +17,7 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 	"github.com/gopacket/gopacket/pcapgo"
+	"github.com/klauspost/compress/zstd"
 	"github.com/miekg/dns"
 	"github.com/weirdns/weir/capture"
 )
@@ -87,6 +88,16 @@ func zipped(tb testing.TB, data []byte) []byte {
 	return b.Bytes()
 }
 
+func zstandard(tb testing.TB, data []byte) []byte {
+	tb.Helper()
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	return w.EncodeAll(data, nil)
+}
+
 func TestEveryFileFormatGivesTheSame(t *testing.T) {
 	frames := someFrames(t)
 	files := map[string][]byte{
@@ -100,6 +111,7 @@ func TestEveryFileFormatGivesTheSame(t *testing.T) {
 	}
 	for name, file := range maps.Clone(files) {
 		files[name+", gzip"] = zipped(t, file)
+		files[name+", zstd"] = zstandard(t, file)
 	}
 	_, want := read(t, files["pcap, nanoseconds"], nil)
 	for name, file := range maps.Clone(files) {
@@ -141,12 +153,47 @@ func TestACaptureMayEndAnywhere(t *testing.T) {
 			t.Errorf("%s without its last octet has %d messages, want 2", name, last)
 		}
 	}
-	z := zipped(t, classic)
-	c, _ := newCapture(t, nil)
-	if err := c.Read(t.Context(), bytes.NewReader(z[:len(z)-12])); err != nil {
-		t.Errorf("a cut gzip file: %v", err)
+	for name, z := range map[string][]byte{"gzip": zipped(t, classic), "zstd": zstandard(t, classic)} {
+		c, _ := newCapture(t, nil)
+		if err := c.Read(t.Context(), bytes.NewReader(z[:len(z)-12])); err != nil && (name == "gzip" || c.Summary().Packets > 0) {
+			t.Errorf("a cut %s file: %v", name, err)
+		}
+		checkSums(t, c.Summary())
 	}
-	checkSums(t, c.Summary())
+}
+
+// A folder of captures, one written after the other, is one capture: what waits
+// at the end of a file goes on in the next. What is none is passed over, and
+// what is damaged is said and keeps nothing else from being read.
+func TestAFolderIsReadInTheOrderOfItsNames(t *testing.T) {
+	frames := someFrames(t)
+	parts := fragmented(udp(t, server4, client4, 53, 40001, large(t, 9, 2000)), 9, 1480)
+	dir := t.TempDir()
+	file := func(frames ...frame) []byte { return pcapFile(t, layers.LinkTypeEthernet, frames...) }
+	damaged := file(frame{5 * ms, parts[0]})
+	damaged[24+8+3] = 0xff
+	for name, data := range map[string][]byte{
+		"1.pcap": file(frames[0]), "2.pcap.zst": zstandard(t, file(frames[1], frame{ms, parts[0]})), "3.pcap": damaged,
+		"4.pcap.gz": zipped(t, file(frame{2 * ms, parts[1]})), "README": []byte("captures of a Monday"),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "0"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c, sink := newCapture(t, nil)
+	err := c.ReadFile(t.Context(), dir)
+	var fileErr *capture.FileError
+	if !errors.As(err, &fileErr) || filepath.Base(fileErr.File) != "3.pcap" || errors.Is(err, capture.ErrFormat) {
+		t.Errorf("error %v, want one of 3.pcap", err)
+	}
+	s := c.Summary()
+	checkSums(t, s)
+	if s.Answered != 1 || s.Merged != 1 || len(sink.all) != 2 {
+		t.Errorf("%+v", s)
+	}
 }
 
 // Where the bytes make no sense, the error names the file and the packet, and
@@ -174,7 +221,7 @@ func TestADamagedCaptureSaysWhere(t *testing.T) {
 
 func TestWhatIsNoCaptureIsRefused(t *testing.T) {
 	for name, data := range map[string][]byte{
-		"empty": nil, "three octets": []byte("abc"), "text": []byte("time,client\n1,2\n"), "gzip of text": zipped(t, []byte("some text")),
+		"zstd of text": zstandard(t, []byte("some text")), "empty": nil, "three octets": []byte("abc"), "text": []byte("time,client\n1,2\n"), "gzip of text": zipped(t, []byte("some text")),
 	} {
 		c, _ := newCapture(t, nil)
 		err := c.Read(t.Context(), bytes.NewReader(data))

@@ -20,7 +20,7 @@ import (
 
 // sniffCmd reads a capture. Its outputs are files, or standard output for "-".
 type sniffCmd struct {
-	Read          string             `short:"r" required:"" placeholder:"FILE" help:"Capture to read: pcap or pcapng, plain or gzip; \"-\" is standard input."`
+	Read          string             `short:"r" required:"" placeholder:"FILE" help:"Capture to read, or a folder of them: pcap or pcapng, plain, gzip or zstd; \"-\" is standard input."`
 	Conf          string             `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
 	Transactions  string             `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
 	COF           string             `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
