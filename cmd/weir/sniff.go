@@ -151,6 +151,11 @@ func (c *sniffCmd) distinct() error {
 			continue
 		}
 		n.info, _ = os.Stat(n.path) // missing is fine here
+		if len(seen) > 0 && seen[0].info != nil && seen[0].info.IsDir() {
+			if dir, err := os.Stat(filepath.Dir(n.path)); err == nil && os.SameFile(dir, seen[0].info) {
+				return fmt.Errorf("%s is in the folder that is read, %s", n.flag, c.Read)
+			}
+		}
 		for _, o := range seen {
 			same := filepath.Clean(n.path) == filepath.Clean(o.path) ||
 				n.info != nil && o.info != nil && n.info.Mode().IsRegular() && os.SameFile(n.info, o.info)
