@@ -10,7 +10,7 @@ FUZZTIME ?= 5s
 DATA     ?= data
 IMAGE    ?= weir
 
-.PHONY: build run test check format vet lint fuzz bench e2e model docker clean
+.PHONY: build run test allocs check format vet lint fuzz bench e2e model docker clean
 
 ## build: one static binary, bin/weir
 build:
@@ -26,8 +26,12 @@ test:
 	echo $(GO) test $$race -shuffle=on $(PKGS); \
 	$(GO) test $$race -shuffle=on -timeout 10m $(PKGS)
 
+## allocs: the allocation budgets, without the race detector, which allocates
+allocs:
+	$(GO) test -run Alloc $(PKGS)
+
 ## check: what CI runs
-check: format vet lint test fuzz
+check: format vet lint test allocs fuzz
 
 format:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (gofmt -w):"; echo "$$out"; exit 1; fi

@@ -237,8 +237,8 @@ func answer(t *testing.T, records ...string) []byte {
 func TestAnswersAreJudgedToo(t *testing.T) {
 	lists := []blocklist.Config{
 		inline("bad", blocklist.Block, "tracker.example.org"),
-		{Name: "urlhaus", Format: "urlhaus", Inline: []string{"http://203.0.113.9/x.exe", "https://files.example.org/a"}},
-		inline("fine", blocklist.Allow, "cdn.tracker.example.org", "allowed.example.net"),
+		{Name: "urlhaus", Format: "urlhaus", Inline: []string{"http://203.0.113.9/x.exe", "http://203.0.113.10/x.exe", "https://files.example.org/a"}},
+		inline("fine", blocklist.Allow, "cdn.tracker.example.org", "allowed.example.net", "203.0.113.10"),
 	}
 	enforceAll := func(c *detect.Config) {
 		c.Answers = detect.AnswersConfig{CNAME: "enforce", Address: "enforce", Rebinding: "enforce", RebindingAllow: []string{"intranet.example.net"}}
@@ -257,6 +257,8 @@ func TestAnswersAreJudgedToo(t *testing.T) {
 		{"an allowed name", "allowed.example.net", enforceAll, []string{"www.example.net. 1 CNAME tracker.example.org."}, "allowlist pass monitor fine/allowed.example.net/qname"},
 		{"an address on a list is only watched", "www.example.net", nil, []string{"www.example.net. 1 A 203.0.113.9"}, "blocklist zero_ip monitor urlhaus/203.0.113.9/address"},
 		{"an address on a list", "www.example.net", enforceAll, []string{"www.example.net. 1 A 203.0.113.9"}, "blocklist zero_ip enforce urlhaus/203.0.113.9/address"},
+		{"an allowed address", "www.example.net", enforceAll, []string{"www.example.net. 1 A 203.0.113.10", "www.example.net. 1 A 203.0.113.11"}, "none pass monitor"},
+		{"an allowed address beside one that is not", "www.example.net", enforceAll, []string{"www.example.net. 1 A 203.0.113.10", "www.example.net. 1 A 203.0.113.9"}, "blocklist zero_ip enforce urlhaus/203.0.113.9/address"},
 		{"rebinding is only watched", "www.example.net", nil, []string{"www.example.net. 1 A 10.0.0.1"}, "rebinding zero_ip monitor"},
 		{"rebinding", "www.example.net", enforceAll, []string{"www.example.net. 1 A 192.168.1.1"}, "rebinding zero_ip enforce"},
 		{"rebinding by IPv6", "www.example.net", enforceAll, []string{"www.example.net. 1 AAAA ::ffff:127.0.0.1"}, "rebinding zero_ip enforce"},

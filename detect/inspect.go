@@ -179,31 +179,13 @@ func (d *Detector) inspectTarget(st *state, snapshot *blocklist.Snapshot, r *dns
 		return
 	}
 	var buf [4]blocklist.Hit
-	hits := snapshot.Match(buf[:0], target)
-	for _, hit := range hits {
-		if hit.List.Kind == blocklist.Allow {
-			return // the target is fine; the rest of the answer is still looked at
-		}
-	}
-	for i := range hits {
-		hit := &hits[i]
-		v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Kind: MatchTarget})
-		st.policy.hit(v, hit, st.policy.cname == ModeEnforce)
-	}
+	st.policy.answerHits(v, snapshot.Match(buf[:0], target), MatchTarget, st.policy.cname)
 }
 
 func (d *Detector) inspectAddress(st *state, snapshot *blocklist.Snapshot, q *Query, addr netip.Addr, v *Verdict) {
 	if st.policy.address != ModeOff {
 		var buf [4]blocklist.Hit
-		hits := snapshot.MatchAddr(buf[:0], addr)
-		for i := range hits {
-			hit := &hits[i]
-			if hit.List.Kind == blocklist.Allow {
-				continue
-			}
-			v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Kind: MatchAddress})
-			st.policy.hit(v, hit, st.policy.address == ModeEnforce)
-		}
+		st.policy.answerHits(v, snapshot.MatchAddr(buf[:0], addr), MatchAddress, st.policy.address)
 	}
 	if st.policy.rebindingMode != ModeOff && private(addr) && d.public(st, q.Name) {
 		st.policy.rebinding.apply(v, OriginRebinding, true)

@@ -60,12 +60,11 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	if c.Model.CacheEntries < minScoreEntries || c.Model.CacheEntries > maxScoreEntries {
 		errs = append(errs, fmt.Errorf("model.cache_entries: must be %d to %d, got %d", minScoreEntries, maxScoreEntries, c.Model.CacheEntries))
 	}
-	make := func(field, own, mode string, ede uint16) rule {
+	ruleFor := func(field, own, mode string, ede uint16) rule {
 		r := rule{action: action, enforced: mode == ModeEnforce}
 		if own != "" {
 			r.action = parseAction(&errs, field, own)
-		}
-		if own == "" {
+		} else {
 			field = "block.action"
 		}
 		if r.action == Sinkhole && len(answer.V4)+len(answer.V6) == 0 {
@@ -76,11 +75,11 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 		r.answer = &a
 		return r
 	}
-	p.fallback = make("block.action", "", ModeMonitor, dnswire.EDEBlocked)
-	p.model = make("model.action", c.Model.Action, c.Model.Mode, dnswire.EDEBlocked)
-	p.rebinding = make("block.action", "", c.Answers.Rebinding, dnswire.EDEBlocked)
+	p.fallback = ruleFor("block.action", "", ModeMonitor, dnswire.EDEBlocked)
+	p.model = ruleFor("model.action", c.Model.Action, c.Model.Mode, dnswire.EDEBlocked)
+	p.rebinding = ruleFor("block.action", "", c.Answers.Rebinding, dnswire.EDEBlocked)
 	for name, l := range lists {
-		r := make("lists."+name+".action", l.Action, l.Mode, uint16(l.EDE))
+		r := ruleFor("lists."+name+".action", l.Action, l.Mode, uint16(l.EDE))
 		r.explicit = l.Action != ""
 		p.lists[name] = r
 	}
@@ -148,6 +147,21 @@ func (p *policy) hit(v *Verdict, h *blocklist.Hit, enforce bool) {
 		}
 	}
 	r.apply(v, OriginBlockList, enforce && !h.ObserveOnly)
+}
+
+// answerHits applies what one target or address of an answer hit. If an allow
+// list has it, that one is fine, and the rest of the answer is still looked at.
+func (p *policy) answerHits(v *Verdict, hits []blocklist.Hit, kind MatchKind, mode string) {
+	for i := range hits {
+		if hits[i].List.Kind == blocklist.Allow {
+			return
+		}
+	}
+	for i := range hits {
+		hit := &hits[i]
+		v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Kind: kind})
+		p.hit(v, hit, mode == ModeEnforce)
+	}
 }
 
 // localAnswer is a with the addresses of one entry. It allocates, for this kind

@@ -216,8 +216,8 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 // and shows its metrics.
 func (s *service) announce() {
 	records, metrics := "nowhere", "nowhere"
-	if s.records != nil {
-		records = s.cfg.Records.Dir
+	if r := s.cfg.Records; s.records != nil && (r.COF.Enabled || r.Transactions.Enabled) {
+		records = r.Dir
 	}
 	if addr := s.admin.Addr(); addr != "" {
 		metrics = "http://" + addr + "/metrics"

@@ -129,20 +129,6 @@ func TestSplitFindsTheRegisteredDomain(t *testing.T) {
 	}
 }
 
-func TestLoadSuffixesReadsANewerList(t *testing.T) {
-	list, err := dnsname.LoadSuffixes(strings.NewReader("// ===BEGIN ICANN DOMAINS===\ncorp\n// ===END ICANN DOMAINS===\n// ===BEGIN PRIVATE DOMAINS===\napps.corp\n// ===END PRIVATE DOMAINS===\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := list.Split(dnsname.MustParse("x.y.apps.corp"))
-	if got.Registered.String() != "y.apps.corp" || !got.Private {
-		t.Errorf("Split = %+v, want y.apps.corp under a private suffix", got)
-	}
-	if _, err := dnsname.LoadSuffixes(strings.NewReader("")); err == nil {
-		t.Error("an empty list was accepted")
-	}
-}
-
 // The resolver splits a name for every query, so neither text nor slices may
 // reach the heap.
 func TestSplitDoesNotAllocate(t *testing.T) {

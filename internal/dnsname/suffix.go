@@ -2,7 +2,6 @@ package dnsname
 
 import (
 	"fmt"
-	"io"
 	"sync"
 
 	"github.com/weppos/publicsuffix-go/publicsuffix"
@@ -45,18 +44,6 @@ var DefaultSuffixes = sync.OnceValue(func() *Suffixes {
 	}
 	return list
 })
-
-// LoadSuffixes reads a newer list in the format of publicsuffix.org.
-func LoadSuffixes(r io.Reader) (*Suffixes, error) {
-	rules, err := publicsuffix.NewList().Load(r, &publicsuffix.ParserOption{PrivateDomains: true, ASCIIEncoded: false})
-	if err != nil {
-		return nil, fmt.Errorf("public suffix list: %w", err)
-	}
-	if len(rules) == 0 {
-		return nil, fmt.Errorf("public suffix list: no rules")
-	}
-	return compileSuffixes(rules)
-}
 
 func compileSuffixes(rules []publicsuffix.Rule) (*Suffixes, error) {
 	s := &Suffixes{rules: make(map[string]suffixRule, len(rules))}

@@ -84,28 +84,12 @@ func TypeString(t uint16) string {
 	return "TYPE" + strconv.Itoa(int(t))
 }
 
-// ParseType is the inverse of TypeString.
-func ParseType(s string) (uint16, bool) {
-	if t, ok := dns.StringToType[s]; ok {
-		return t, true
-	}
-	return parseNumbered(s, "TYPE")
-}
-
 // ClassString is the mnemonic of a class, CLASS123 where there is none.
 func ClassString(c uint16) string {
 	if s, ok := dns.ClassToString[c]; ok {
 		return s
 	}
 	return "CLASS" + strconv.Itoa(int(c))
-}
-
-func parseNumbered(s, prefix string) (uint16, bool) {
-	if len(s) <= len(prefix) || s[:len(prefix)] != prefix {
-		return 0, false
-	}
-	v, err := strconv.ParseUint(s[len(prefix):], 10, 16)
-	return uint16(v), err == nil
 }
 
 // RcodeString is the mnemonic of a response code, RCODE123 where there is none.
