@@ -133,7 +133,7 @@ func (d *Detector) score(st *state, q *Query, v *Verdict) {
 		st.scores.put(split.Registered, score)
 		d.metrics.scored(score, time.Since(began))
 	}
-	v.Score, v.Level = score, st.model.Level(score)
+	v.Score, v.Level, v.Probability = score, st.model.Level(score), st.model.Probability(score)
 	if v.Origin == OriginNone {
 		v.Origin = OriginModel
 	}

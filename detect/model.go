@@ -29,7 +29,9 @@ type Model struct {
 	extractor  *feature.Extractor
 	trees      *gbm.Model
 	thresholds [LevelHigh + 1]float64
-	vectors    sync.Pool // of *[feature.Count]float64: leaves makes them escape
+	// calibration is nil in a bundle without one.
+	calibration *calibration
+	vectors     sync.Pool // of *[feature.Count]float64: leaves makes them escape
 }
 
 // ModelInfo says which model it is.
@@ -89,6 +91,12 @@ func (m *Model) Score(split dnsname.Split) (score float64, err error) {
 	}
 	return m.trees.Score(vector)
 }
+
+// Probability is how often, among the names that the model was calibrated on,
+// one with this score was made by an algorithm. Generated names were far more
+// frequent there than they are in traffic, so it is for ordering and for
+// reading, not for counting. NaN: the bundle has no calibration.
+func (m *Model) Probability(score float64) float64 { return m.calibration.probability(score) }
 
 // Level is the score in words.
 func (m *Model) Level(score float64) Level {

@@ -25,6 +25,8 @@ const (
 	AlexaTableFile = "alexa.grams" // n-grams of popular names
 	WordsTableFile = "words.grams" // n-grams of English words
 	SelfTestFile   = "selftest.tsv"
+	// CalibrationFile may be missing: there is then no probability.
+	CalibrationFile = "calibration.json"
 )
 
 // maxManifest and maxBundleFile bound what is read of a bundle, in bytes.
@@ -33,10 +35,15 @@ const (
 	maxBundleFile = 16 << 20
 )
 
-const manifestFormat = 1
+// What a manifest is recognised by.
+const (
+	manifestMagic  = "weir-model"
+	manifestFormat = 1
+)
 
 // manifest is manifest.json; docs/formats-model.md describes it.
 type manifest struct {
+	Magic      string                     `json:"magic"`
 	Format     int                        `json:"format"`
 	Name       string                     `json:"name"`
 	Version    string                     `json:"version"`
@@ -82,10 +89,17 @@ func LoadModel(fsys fs.FS) (*Model, error) {
 	if err != nil {
 		return nil, integrity(TreesFile, err)
 	}
+	var cal *calibration
+	if data, ok := files[CalibrationFile]; ok {
+		if cal, err = parseCalibration(data); err != nil {
+			return nil, integrity(CalibrationFile, err)
+		}
+	}
 	sum := sha256.Sum256(text)
 	m := &Model{
-		extractor: feature.New(tables),
-		trees:     trees,
+		extractor:   feature.New(tables),
+		trees:       trees,
+		calibration: cal,
 		info: ModelInfo{
 			Name: mf.Name, Version: mf.Version, SHA256: hex.EncodeToString(sum[:]),
 			Created: mf.Created, FeatureSet: mf.FeatureSet, Trees: trees.Trees(),
@@ -161,6 +175,9 @@ func parseManifest(text []byte) (mf manifest, err error) {
 	if _, err := d.Token(); err != io.EOF {
 		return mf, errors.New("something follows the manifest")
 	}
+	if mf.Magic != manifestMagic {
+		return mf, fmt.Errorf("magic %.20q, want %q: not a model's manifest", mf.Magic, manifestMagic)
+	}
 	if mf.Format != manifestFormat {
 		return mf, fmt.Errorf("format %d, want %d", mf.Format, manifestFormat)
 	}
@@ -171,8 +188,9 @@ func parseManifest(text []byte) (mf manifest, err error) {
 		return mf, errors.New("name, version and created are needed")
 	}
 	want := []string{AlexaTableFile, TreesFile, SelfTestFile, WordsTableFile}
-	if got := slices.Sorted(maps.Keys(mf.Files)); !slices.Equal(got, want) {
-		return mf, fmt.Errorf("files are %q, want %q", got, want)
+	got := slices.DeleteFunc(slices.Sorted(maps.Keys(mf.Files)), func(file string) bool { return file == CalibrationFile })
+	if !slices.Equal(got, want) {
+		return mf, fmt.Errorf("files are %q, want %q and perhaps %q", got, want, CalibrationFile)
 	}
 	return mf, mf.checkThresholds()
 }

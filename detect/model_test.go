@@ -182,23 +182,25 @@ func TestOneModelScoresForManyGoroutines(t *testing.T) {
 }
 
 // bundle is a copy of the default bundle that a test may change.
-func bundle(t *testing.T) fstest.MapFS {
+func bundle(t testing.TB) fstest.MapFS {
 	t.Helper()
 	out := make(fstest.MapFS)
-	for _, file := range []string{
-		detect.ManifestFile, detect.TreesFile, detect.AlexaTableFile, detect.WordsTableFile, detect.SelfTestFile,
-	} {
-		data, err := os.ReadFile("model/" + file)
+	files, err := os.ReadDir("model")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile("model/" + file.Name())
 		if err != nil {
 			t.Fatal(err)
 		}
-		out[file] = &fstest.MapFile{Data: data}
+		out[file.Name()] = &fstest.MapFile{Data: data}
 	}
 	return out
 }
 
 // editManifest changes the manifest, by key.
-func editManifest(t *testing.T, b fstest.MapFS, edit func(map[string]any)) {
+func editManifest(t testing.TB, b fstest.MapFS, edit func(map[string]any)) {
 	t.Helper()
 	m := make(map[string]any)
 	if err := json.Unmarshal(b[detect.ManifestFile].Data, &m); err != nil {
@@ -214,7 +216,7 @@ func editManifest(t *testing.T, b fstest.MapFS, edit func(map[string]any)) {
 
 // sign puts the right sums into the manifest, so that the checks behind them
 // are reached.
-func sign(t *testing.T, b fstest.MapFS) {
+func sign(t testing.TB, b fstest.MapFS) {
 	t.Helper()
 	editManifest(t, b, func(m map[string]any) {
 		for file := range m["files"].(map[string]any) {
@@ -258,6 +260,9 @@ func TestDamagedBundlesAreRefused(t *testing.T) {
 		{"unknown key", func(t *testing.T, b fstest.MapFS) {
 			editManifest(t, b, func(m map[string]any) { m["calibration"] = 1 })
 		}, "calibration"},
+		{"another kind of manifest", func(t *testing.T, b fstest.MapFS) {
+			editManifest(t, b, func(m map[string]any) { delete(m, "magic") })
+		}, "magic"},
 		{"newer format", func(t *testing.T, b fstest.MapFS) {
 			editManifest(t, b, func(m map[string]any) { m["format"] = 2 })
 		}, "format 2"},

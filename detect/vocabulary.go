@@ -161,6 +161,9 @@ type Verdict struct {
 	Unscored Reason // Scored (zero) if Score holds
 	Level    Level
 	Score    float64 // 0 to 1; meaningful only if Unscored is Scored
+	// Probability is Model.Probability of Score: NaN without a calibration,
+	// meaningful only if Unscored is Scored.
+	Probability float64
 	// Registered is the registered domain that was scored; nil if there is
 	// none. It shares the query's memory.
 	Registered dnsname.Name

@@ -17,7 +17,7 @@ import (
 //
 //	seconds int64, nanoseconds uint32            Query.Time
 //	latency int64                                nanoseconds
-//	score   uint64                               the bits of the float
+//	score, probability uint64                    the bits of the floats
 //	qtype, qclass, rcode uint16
 //	transport, origin, action, enforced, unscored, level, source uint8
 //	client, name, registered, upstream, response octets
@@ -25,7 +25,7 @@ import (
 //
 // Numbers are little-endian; octets are a length as uvarint and that many
 // octets. Verdict.Answer is not carried: it is policy, not what happened.
-const fixedLen = 8 + 4 + 8 + 8 + 3*2 + 7
+const fixedLen = 8 + 4 + 8 + 2*8 + 3*2 + 7
 
 // maxMatches bounds the matches of a record; a query hits a few lists.
 const maxMatches = 255
@@ -40,6 +40,7 @@ func AppendTransaction(dst []byte, t *detect.Transaction) []byte {
 	dst = le.AppendUint32(dst, uint32(t.Query.Time.Nanosecond()))
 	dst = le.AppendUint64(dst, uint64(t.Latency))
 	dst = le.AppendUint64(dst, math.Float64bits(t.Verdict.Score))
+	dst = le.AppendUint64(dst, math.Float64bits(t.Verdict.Probability))
 	dst = le.AppendUint16(dst, t.Query.Type)
 	dst = le.AppendUint16(dst, t.Query.Class)
 	dst = le.AppendUint16(dst, t.Rcode)
@@ -102,8 +103,9 @@ func (d *Decoder) Decode(record []byte) (*detect.Transaction, error) {
 	t.Query.Time = time.Unix(int64(le.Uint64(fixed)), int64(le.Uint32(fixed[8:]))).UTC()
 	t.Latency = time.Duration(le.Uint64(fixed[12:]))
 	t.Verdict.Score = math.Float64frombits(le.Uint64(fixed[20:]))
-	t.Query.Type, t.Query.Class, t.Rcode = le.Uint16(fixed[28:]), le.Uint16(fixed[30:]), le.Uint16(fixed[32:])
-	kinds := fixed[34:]
+	t.Verdict.Probability = math.Float64frombits(le.Uint64(fixed[28:]))
+	t.Query.Type, t.Query.Class, t.Rcode = le.Uint16(fixed[36:]), le.Uint16(fixed[38:]), le.Uint16(fixed[40:])
+	kinds := fixed[42:]
 	t.Query.Transport, t.Verdict.Origin, t.Verdict.Action = detect.Transport(kinds[0]), detect.Origin(kinds[1]), detect.Action(kinds[2])
 	t.Verdict.Enforced = kinds[3] != 0
 	t.Verdict.Unscored, t.Verdict.Level, t.Source = detect.Reason(kinds[4]), detect.Level(kinds[5]), detect.Source(kinds[6])

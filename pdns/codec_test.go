@@ -15,7 +15,7 @@ import (
 func sample(tb testing.TB) *detect.Transaction {
 	tx := answered(tb, 0, "www.example.com", "www.example.com. 60 IN A 192.0.2.1")
 	tx.Verdict = detect.Verdict{
-		Origin: detect.OriginModel, Action: detect.ZeroIP, Enforced: true, Unscored: detect.Scored, Level: detect.LevelLow, Score: 0.5,
+		Origin: detect.OriginModel, Action: detect.ZeroIP, Enforced: true, Unscored: detect.Scored, Level: detect.LevelLow, Score: 0.5, Probability: 0.25,
 		Registered: tx.Query.Name[4:],
 		Matches:    []detect.Match{{List: "a", Rule: "b", Info: "c", Kind: detect.MatchTarget}, {List: "d"}},
 	}
@@ -33,6 +33,7 @@ func TestATransactionComesBackFromItsRecord(t *testing.T) {
 		"before 1970":     func(tx *detect.Transaction) { tx.Query.Time = time.Date(1950, 1, 1, 0, 0, 0, 7, time.UTC) },
 		"no matches left": func(tx *detect.Transaction) { tx.Verdict.Matches = nil },
 		"other matches":   func(tx *detect.Transaction) { tx.Verdict.Matches[0].List = "other" },
+		"no calibration":  func(tx *detect.Transaction) { tx.Verdict.Probability = math.NaN() },
 		"captured":        func(tx *detect.Transaction) { tx.Source, tx.Query.Transport = detect.FromWire, detect.Pcap },
 	} {
 		want := sample(t)
@@ -60,6 +61,9 @@ func checkSame(tb testing.TB, got, want *detect.Transaction) {
 	g.Query.Time, w.Query.Time = time.Time{}, time.Time{}
 	if math.IsNaN(w.Verdict.Score) && math.IsNaN(g.Verdict.Score) {
 		g.Verdict.Score, w.Verdict.Score = 0, 0
+	}
+	if math.IsNaN(w.Verdict.Probability) && math.IsNaN(g.Verdict.Probability) {
+		g.Verdict.Probability, w.Verdict.Probability = 0, 0
 	}
 	if len(w.Verdict.Matches) == 0 {
 		w.Verdict.Matches, g.Verdict.Matches = nil, g.Verdict.Matches[:0:0]

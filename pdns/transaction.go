@@ -118,11 +118,9 @@ func appendVerdict(dst []byte, v *detect.Verdict) []byte {
 	dst = append(dst, `,"enforced":`...)
 	dst = strconv.AppendBool(dst, v.Enforced)
 	dst = append(dst, `,"score":`...)
-	if v.Unscored == detect.Scored {
-		dst = appendFloat(dst, v.Score)
-	} else {
-		dst = append(dst, "null"...)
-	}
+	dst = appendScored(dst, v, v.Score)
+	dst = append(dst, `,"probability":`...)
+	dst = appendScored(dst, v, v.Probability)
 	dst = append(dst, `,"unscored_reason":`...)
 	dst = appendOptional(dst, v.Unscored.String())
 	dst = append(dst, `,"level":`...)
@@ -144,6 +142,14 @@ func appendVerdict(dst []byte, v *detect.Verdict) []byte {
 		dst = append(dst, '}')
 	}
 	return append(dst, ']', '}')
+}
+
+// appendScored appends f, which the model said, null if it was not asked.
+func appendScored(dst []byte, v *detect.Verdict, f float64) []byte {
+	if v.Unscored != detect.Scored {
+		return append(dst, "null"...)
+	}
+	return appendFloat(dst, f)
 }
 
 // appendName appends a name in presentation form, null for no name.

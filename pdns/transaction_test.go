@@ -37,6 +37,7 @@ type txLine struct {
 		Action         string   `json:"action"`
 		Enforced       bool     `json:"enforced"`
 		Score          *float64 `json:"score"`
+		Probability    *float64 `json:"probability"`
 		UnscoredReason *string  `json:"unscored_reason"`
 		Level          string   `json:"level"`
 		Matches        []struct {
@@ -64,7 +65,7 @@ func transactions(tb testing.TB, mode pdns.ClientAddress, ts ...*detect.Transact
 func TestTransactionLineHoldsEverything(t *testing.T) {
 	tx := answered(t, 0, "www.example.co.uk", "www.example.co.uk. 60 IN CNAME a.example.", "a.example. 30 IN A 192.0.2.1")
 	tx.Verdict = detect.Verdict{
-		Origin: detect.OriginBlockList, Action: detect.NXDOMAIN, Enforced: true, Level: detect.LevelHigh, Score: 0.9375,
+		Origin: detect.OriginBlockList, Action: detect.NXDOMAIN, Enforced: true, Level: detect.LevelHigh, Score: 0.9375, Probability: 0.75,
 		Matches: []detect.Match{{List: "urlhaus", Rule: "example.co.uk", Info: "malware_download", Kind: detect.MatchName},
 			{List: "own", Rule: "192.0.2.0/24", Kind: detect.MatchAddress}},
 	}
@@ -72,7 +73,7 @@ func TestTransactionLineHoldsEverything(t *testing.T) {
 	want := `{"time":"2026-03-01T12:00:00.123456789Z","client":"192.0.2.0/24","transport":"udp","qname":"www.example.co.uk","qtype":"A","qclass":"IN",` +
 		`"registered_domain":"example.co.uk","rcode":"NOERROR","source":"upstream","upstream":"192.0.2.53:53","latency_us":1500,` +
 		`"answers":[{"name":"www.example.co.uk","type":"CNAME","ttl":60,"rdata":"a.example."},{"name":"a.example","type":"A","ttl":30,"rdata":"192.0.2.1"}],"answers_omitted":0,` +
-		`"verdict":{"origin":"blocklist","action":"nxdomain","enforced":true,"score":0.9375,"unscored_reason":null,"level":"high",` +
+		`"verdict":{"origin":"blocklist","action":"nxdomain","enforced":true,"score":0.9375,"probability":0.75,"unscored_reason":null,"level":"high",` +
 		`"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address"}]}}` + "\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -309,7 +309,7 @@ class Training:
         d = self.d
         used = pd.concat([self.benign_train, self.dga_train])
         labelled.dump(self.out / "manifest.json", dict(
-            format=1, name="weir-dga" if not self.args.smoke else "smoke", version=self.args.date,
+            magic="weir-model", format=1, name="weir-dga" if not self.args.smoke else "smoke", version=self.args.date,
             created=self.args.date + "T00:00:00Z", feature_set=feature_set(),
             files={f: hashlib.sha256((self.out / f).read_bytes()).hexdigest() for f in files},
             thresholds={level: dict(score=t, fpr=LEVELS[level]) for level, t in self.cuts.items()},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
 
 	"github.com/weirdns/weir/detect"
@@ -20,20 +21,22 @@ type scoreCmd struct {
 	Features bool     `default:"true" negatable:"" help:"Print the features that the score was made of."`
 }
 
-// scored is one line of output. Score is null, not 0, for a name without one.
+// scored is one line of output. Score is null, not 0, for a name without one,
+// and so is the probability of a model without a calibration.
 type scored struct {
-	Name       string             `json:"name"`
-	Registered string             `json:"registered_domain"`
-	Scored     bool               `json:"scored"`
-	Reason     string             `json:"reason"`
-	Error      string             `json:"error,omitempty"`
-	Score      *float64           `json:"score"`
-	Level      string             `json:"level"`
-	Origin     string             `json:"origin"`
-	Action     string             `json:"action"`
-	Enforced   bool               `json:"enforced"`
-	Matches    []scoredMatch      `json:"matches,omitempty"`
-	Features   map[string]float64 `json:"features,omitempty"`
+	Name        string             `json:"name"`
+	Registered  string             `json:"registered_domain"`
+	Scored      bool               `json:"scored"`
+	Reason      string             `json:"reason"`
+	Error       string             `json:"error,omitempty"`
+	Score       *float64           `json:"score"`
+	Probability *float64           `json:"probability"`
+	Level       string             `json:"level"`
+	Origin      string             `json:"origin"`
+	Action      string             `json:"action"`
+	Enforced    bool               `json:"enforced"`
+	Matches     []scoredMatch      `json:"matches,omitempty"`
+	Features    map[string]float64 `json:"features,omitempty"`
 }
 
 type scoredMatch struct {
@@ -126,6 +129,9 @@ func (s *scorer) judge(text string) error {
 	}
 	if line.Scored {
 		line.Score = &v.Score
+		if !math.IsNaN(v.Probability) {
+			line.Probability = &v.Probability
+		}
 		if s.features {
 			line.Features = s.explain(name)
 		}
