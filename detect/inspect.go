@@ -64,6 +64,9 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 	return nil
 }
 
+// Model is the model in use, nil if there is none.
+func (d *Detector) Model() *Model { return d.state.Load().model }
+
 // Inspect judges a query, in this order:
 //
 //  1. an allow list passes it, and nothing else is asked;

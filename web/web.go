@@ -1,17 +1,17 @@
-// Package web is weir's HTTP face towards its operator: metrics and health
-// today, the dashboard and the JSON API later. It never serves DNS clients and
-// is bound to loopback unless the configuration says otherwise.
+// Package web is weir's HTTP side towards its operator: metrics and health on a
+// TCP listener, bound to loopback unless the configuration says otherwise, and
+// the control API on a Unix socket. It never serves DNS clients, and what
+// changes something or shows names or clients is not on TCP: anybody on the
+// machine can connect there, and any web page in a browser on it.
 package web
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
-	"time"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -42,41 +42,47 @@ func (c *Config) Validate() error {
 type Deps struct {
 	Log      *zap.Logger
 	Gatherer prometheus.Gatherer
+	Registry prometheus.Registerer
 	// Ready returns nothing if queries can be answered, else what is missing.
 	Ready func() []string
+	// Socket is the path of the control socket; empty: there is none. Whoever
+	// gives it makes sure that no other process serves there.
+	Socket string
+	// Control is the operations of the control API: all on the socket, those
+	// that are Public on the admin listener too.
+	Control []Route
 }
 
-// Server is the admin listener. New it, Listen, then Run.
+// Server is the admin listener and the control socket. New it, Listen, then Run.
 type Server struct {
-	cfg      Config
-	log      *zap.Logger
-	listener net.Listener
-	server   *http.Server
+	cfg            Config
+	socket         string
+	log            *zap.Logger
+	admin, control *endpoint
 }
 
 // New makes a Server; it opens nothing.
 func New(cfg Config, deps Deps) *Server {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(deps.Gatherer, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		writeStatus(w, http.StatusOK, nil)
-	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if missing := deps.Ready(); len(missing) > 0 {
-			writeStatus(w, http.StatusServiceUnavailable, missing)
-			return
-		}
-		writeStatus(w, http.StatusOK, nil)
-	})
-	return &Server{cfg: cfg, log: deps.Log, server: &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          zap.NewStdLog(deps.Log),
-	}}
+	slots := newSlots(deps.Registry)
+	admin, control := http.NewServeMux(), http.NewServeMux()
+	for _, mux := range []*http.ServeMux{admin, control} {
+		mux.Handle("GET /metrics", promhttp.HandlerFor(deps.Gatherer, promhttp.HandlerOpts{}))
+		mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+			writeStatus(w, http.StatusOK, nil)
+		})
+		mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+			if missing := deps.Ready(); len(missing) > 0 {
+				writeStatus(w, http.StatusServiceUnavailable, missing)
+				return
+			}
+			writeStatus(w, http.StatusOK, nil)
+		})
+		handle(mux, deps.Control, mux == control, slots)
+	}
+	return &Server{
+		cfg: cfg, socket: deps.Socket, log: deps.Log,
+		admin: newEndpoint("admin", admin, deps.Log), control: newEndpoint("control", control, deps.Log),
+	}
 }
 
 // status is the body of /healthz and /readyz.
@@ -90,63 +96,56 @@ func writeStatus(w http.ResponseWriter, code int, missing []string) {
 	if code != http.StatusOK {
 		s.Status = "not ready"
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(s) // the client went away: nobody to tell
+	writeJSON(w, code, s)
 }
 
-// Listen binds the address, if there is one.
+// Listen binds the address and the socket, where they are wanted. A socket that
+// cannot be had is a warning: DNS goes on without one.
 func (s *Server) Listen() error {
-	if s.cfg.Listen == "" {
-		return nil
+	if s.cfg.Listen != "" {
+		if err := s.admin.listenTCP(s.cfg.Listen); err != nil {
+			return err
+		}
 	}
-	l, err := net.Listen("tcp", s.cfg.Listen)
-	if err != nil {
-		return fmt.Errorf("listen on %s for admin: %w", s.cfg.Listen, err)
+	if s.socket != "" {
+		if err := s.control.listenSocket(s.socket); err != nil {
+			s.log.Warn("no control socket: this weir cannot be asked or told anything while it runs", zap.Error(err))
+		}
 	}
-	s.listener = l
 	return nil
 }
 
-// Addr is where the server listens, "" if it does not.
+// Addr is where the admin listener is, "" if there is none.
 func (s *Server) Addr() string {
-	if s.listener == nil {
+	if s.admin.listener == nil {
 		return ""
 	}
-	return s.listener.Addr().String()
+	return s.admin.listener.Addr().String()
 }
 
-// Close releases the listener of a Server that will not Run.
+// Socket is where the control socket is, "" if there is none.
+func (s *Server) Socket() string { return s.control.socket }
+
+// Close releases the listeners of a Server that will not Run.
 func (s *Server) Close() {
-	if s.listener != nil {
-		_ = s.listener.Close() // nothing was served
-	}
+	s.admin.close()
+	s.control.close()
 }
-
-// shutdownTimeout is for requests under way; a scrape takes milliseconds.
-const shutdownTimeout = 2 * time.Second
 
 // Run serves until ctx ends, lets requests under way finish, and returns when
 // all that it started has ended.
 func (s *Server) Run(ctx context.Context) error {
-	if s.listener == nil {
-		<-ctx.Done()
-		return nil
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.server.Serve(s.listener) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("admin server: %w", err)
-	case <-ctx.Done():
-	}
-	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	if err := s.server.Shutdown(bounded); err != nil {
-		_ = s.server.Close() // the polite way took too long
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i, e := range []*endpoint{s.admin, s.control} {
+		wg.Go(func() {
+			if errs[i] = e.run(ctx); errs[i] != nil {
+				cancel()
+			}
+		})
 	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("admin server: %w", err)
-	}
-	return nil
+	wg.Wait()
+	return errors.Join(errs[:]...)
 }

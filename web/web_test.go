@@ -20,7 +20,7 @@ func start(t *testing.T, ready func() []string) string {
 	t.Helper()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "weir_test"}, func() float64 { return 1 }))
-	s := web.New(web.Config{Listen: "127.0.0.1:0"}, web.Deps{Log: zap.NewNop(), Gatherer: reg, Ready: ready})
+	s := web.New(web.Config{Listen: "127.0.0.1:0"}, web.Deps{Log: zap.NewNop(), Gatherer: reg, Registry: reg, Ready: ready})
 	if err := s.Listen(); err != nil {
 		t.Fatal(err)
 	}

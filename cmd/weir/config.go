@@ -176,6 +176,9 @@ func (c *config) policies() map[string]detect.ListPolicy {
 	return out
 }
 
+// systemStateDir is where a weir of the system keeps its state.
+const systemStateDir = "/var/lib/weir"
+
 // defaultStateDir follows the service manager (systemd's StateDirectory), then
 // the file hierarchy for root, then the XDG base directories for users.
 func defaultStateDir() string {
@@ -183,7 +186,7 @@ func defaultStateDir() string {
 		return dir
 	}
 	if os.Geteuid() == 0 {
-		return "/var/lib/weir"
+		return systemStateDir
 	}
 	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
 		return filepath.Join(dir, "weir")

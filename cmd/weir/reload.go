@@ -24,7 +24,8 @@ func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal, load func(
 			continue
 		}
 		s.reloads.WithLabelValues("success").Inc()
-		s.log.Info("reloaded", zap.Int("lists", len(s.cfg.Lists)), zap.Strings("forward", s.cfg.Resolver.Upstream.Servers))
+		cfg := s.cfg.Load()
+		s.log.Info("reloaded", zap.Int("lists", len(cfg.Lists)), zap.Strings("forward", cfg.Resolver.Upstream.Servers))
 	}
 }
 
@@ -59,7 +60,8 @@ func (s *service) reload(load func() (*config, error)) error {
 		return err
 	}
 	s.warnFixed(next)
-	s.detection.model, s.cfg = model, next
+	s.detection.model = model
+	s.cfg.Store(next)
 	return nil
 }
 

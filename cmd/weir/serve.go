@@ -7,7 +7,9 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
@@ -119,8 +121,9 @@ func newLogger(cfg logConfig, std stdio) (*zap.Logger, error) {
 
 // service is the resolver with all that it stands on.
 type service struct {
-	cfg       *config // the latest
-	started   *config // whose listeners, limits and files are in use
+	began     time.Time
+	cfg       atomic.Pointer[config] // the latest; a reload replaces it
+	started   *config                // whose listeners, limits and files are in use
 	log       *zap.Logger
 	registry  *prometheus.Registry
 	detection *detection
@@ -135,7 +138,8 @@ type service struct {
 
 // newService builds everything and binds every address. It starts nothing.
 func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
-	s := &service{cfg: cfg, started: cfg, log: log, registry: newRegistry()}
+	s := &service{began: time.Now(), started: cfg, log: log, registry: newRegistry()}
+	s.cfg.Store(cfg)
 	s.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "weir_config_reload_total", Help: "Reloads on SIGHUP by result; after a rejected one the old configuration serves on.",
 	}, []string{"result"})
@@ -171,7 +175,9 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
 	}
-	s.admin = web.New(cfg.Admin, web.Deps{Log: log.Named("admin"), Gatherer: s.registry, Ready: s.missing})
+	s.admin = web.New(cfg.Admin, web.Deps{
+		Log: log.Named("admin"), Gatherer: s.registry, Registry: s.registry, Ready: s.missing, Socket: s.socketPath(), Control: s.routes(),
+	})
 	if err := s.admin.Listen(); err != nil {
 		return nil, exitWith(exitBind, err)
 	}
@@ -215,8 +221,9 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 // announce is the first line of the log: where weir listens, forwards, records
 // and shows its metrics.
 func (s *service) announce() {
+	cfg := s.cfg.Load()
 	records, metrics := "nowhere", "nowhere"
-	if r := s.cfg.Records; s.records != nil && (r.COF.Enabled || r.Transactions.Enabled) {
+	if r := cfg.Records; s.records != nil && (r.COF.Enabled || r.Transactions.Enabled) {
 		records = r.Dir
 	}
 	if addr := s.admin.Addr(); addr != "" {
@@ -225,16 +232,17 @@ func (s *service) announce() {
 	model := "none"
 	if s.detection.model != nil {
 		info := s.detection.model.Info()
-		model = info.Name + " " + info.Version + " (" + s.cfg.Detect.Model.Mode + ")"
+		model = info.Name + " " + info.Version + " (" + cfg.Detect.Model.Mode + ")"
 	}
 	s.log.Info("weir started",
 		zap.String("version", buildVersion()),
 		zap.Strings("listen", s.resolver.Addrs()),
-		zap.Strings("forward", s.cfg.Resolver.Upstream.Servers),
+		zap.Strings("forward", cfg.Resolver.Upstream.Servers),
 		zap.String("records", records),
 		zap.String("metrics", metrics),
+		zap.String("control", s.admin.Socket()),
 		zap.String("model", model),
-		zap.Int("lists", len(s.cfg.Lists)),
+		zap.Int("lists", len(cfg.Lists)),
 	)
 	if s.stateless != nil {
 		s.log.Warn("no place for state: nothing is recorded, and lists are not kept across restarts", zap.Error(s.stateless))

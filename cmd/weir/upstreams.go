@@ -74,6 +74,8 @@ func (u *upstreams) Exchange(ctx context.Context, q *upstream.Question) (*upstre
 	return u.current.Load().Exchange(ctx, q)
 }
 
+func (u *upstreams) states() []upstream.ServerState { return u.current.Load().States() }
+
 func (u *upstreams) anyUp() bool { return u.current.Load().Up() > 0 }
 
 // run runs the current group, and after a swap the next one, until ctx ends.

@@ -149,3 +149,19 @@ func (g *Group) Up() (n int) {
 	}
 	return n
 }
+
+// ServerState is what is believed about one server.
+type ServerState struct {
+	Server string // as configured
+	Up     bool   // not known to be down
+}
+
+// States is what is believed about each server, in the order of the
+// configuration.
+func (g *Group) States() []ServerState {
+	out := make([]ServerState, len(g.servers))
+	for i, s := range g.servers {
+		out[i] = ServerState{s.name, !s.health.isDown.Load()}
+	}
+	return out
+}

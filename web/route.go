@@ -1,0 +1,167 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// maxBody is the largest body that an operation of the control API reads.
+	maxBody = 64 << 10
+	// defaultTimeout is how long an operation may take that says nothing else.
+	defaultTimeout = 20 * time.Second
+	// writeGrace is what a client has to take the answer after the time-out.
+	writeGrace = 10 * time.Second
+	// maxConcurrent is how many operations run at a time. Their callers are
+	// people and scripts of this machine.
+	maxConcurrent = 16
+)
+
+// Route is one operation of the control API.
+type Route struct {
+	// Pattern is http.ServeMux's, with the method: "GET /api/v1/status".
+	Pattern string
+	Handler http.Handler
+	// Public serves the operation on the admin listener too, where there is no
+	// proof of who asks. Only for a GET that shows neither names of queries nor
+	// addresses of clients.
+	Public bool
+	// Timeout is when the request's context ends. Default 20s.
+	Timeout time.Duration
+}
+
+// Error is a failure that is the caller's, with the HTTP status that says so.
+// Every other error is a 500.
+type Error struct {
+	Status int
+	Err    error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// BadRequest is an Error about what was asked.
+func BadRequest(format string, args ...any) error {
+	return &Error{http.StatusBadRequest, fmt.Errorf(format, args...)}
+}
+
+// NotFound is an Error about something that is not there.
+func NotFound(format string, args ...any) error {
+	return &Error{http.StatusNotFound, fmt.Errorf(format, args...)}
+}
+
+// Answer makes a handler of f: what f returns becomes the body in JSON, and its
+// error {"error": "..."} with the status of an Error, or 500.
+func Answer(f func(r *http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := f(r)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, body)
+	})
+}
+
+// Decode reads a request's body, one JSON value without unknown fields.
+func Decode(r *http.Request, into any) error {
+	dec := json.NewDecoder(r.Body)
+	dec.DisallowUnknownFields()
+	err := dec.Decode(into)
+	if err == nil {
+		if _, err = dec.Token(); errors.Is(err, io.EOF) {
+			return nil
+		}
+		err = errors.New("more than one value")
+	}
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return &Error{http.StatusRequestEntityTooLarge, fmt.Errorf("body: more than %d octets", large.Limit)}
+	}
+	return BadRequest("body: %w", err)
+}
+
+// failure is the body of every error.
+type failure struct {
+	Error string `json:"error"`
+}
+
+func fail(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	var e *Error
+	if errors.As(err, &e) {
+		status = e.Status
+	}
+	writeJSON(w, status, failure{err.Error()})
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(body) // the client went away: nobody to tell
+}
+
+// slots bound how many operations run at a time.
+type slots struct {
+	taken   chan struct{}
+	refused prometheus.Counter
+}
+
+func newSlots(reg prometheus.Registerer) *slots {
+	s := &slots{taken: make(chan struct{}, maxConcurrent), refused: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "weir_control_refused_total", Help: "Operations of the control API that were refused since too many ran.",
+	})}
+	reg.MustRegister(s.refused)
+	return s
+}
+
+// handle adds routes to mux: those that are public, or all.
+func handle(mux *http.ServeMux, routes []Route, all bool, slots *slots) {
+	for _, r := range routes {
+		if r.Public && !strings.HasPrefix(r.Pattern, "GET ") {
+			panic("web: route " + r.Pattern + " is public and no GET")
+		}
+		if r.Public || all {
+			mux.Handle(r.Pattern, bounded(r, slots))
+		}
+	}
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, NotFound("no operation %s %s here", r.Method, r.URL.Path))
+	})
+}
+
+// bounded keeps an operation within its time, its body's size, and the number
+// of those that run.
+func bounded(route Route, slots *slots) http.Handler {
+	timeout := route.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case slots.taken <- struct{}{}:
+			defer func() { <-slots.taken }()
+		default:
+			slots.refused.Inc()
+			fail(w, &Error{http.StatusServiceUnavailable, errors.New("too many operations at a time")})
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), timeout)
+		defer cancel()
+		// Without it a long operation would have no time left to answer in.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(timeout + writeGrace)) // the server's own has it
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		route.Handler.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
