@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,13 +35,14 @@ type Config struct {
 	// more is refused. Each takes one socket, or two when something is wrong.
 	// Default 2048.
 	MaxInFlight int64 `yaml:"max_in_flight"`
-	// Strategy is how servers are chosen: "failover", in order, those that are
-	// down last. Default failover.
+	// Strategy is how servers are chosen: "race" (the two that are likely to be
+	// best, at once), "failover" (in order), "round_robin" or "random"; those
+	// that are down come last. Default race.
 	Strategy string `yaml:"strategy"`
+	// Hedge asks again, another server if there is one, when an answer takes
+	// longer than nineteen of twenty do. Default true.
+	Hedge bool `yaml:"hedge"`
 }
-
-// StrategyFailover asks the first server that is up.
-const StrategyFailover = "failover"
 
 // maxServers bounds what one question may cost.
 const maxServers = 16
@@ -53,7 +55,8 @@ func DefaultConfig() Config {
 		CaseRandomization: true,
 		EDNSUDPSize:       1232,
 		MaxInFlight:       2048,
-		Strategy:          StrategyFailover,
+		Strategy:          StrategyRace,
+		Hedge:             true,
 	}
 }
 
@@ -85,8 +88,9 @@ func (c *Config) Validate() error {
 		"edns_udp_size: must be between 512 and 4096, got %d", c.EDNSUDPSize)
 	bad(c.MaxInFlight >= 1 && c.MaxInFlight <= 1<<20,
 		"max_in_flight: must be between 1 and %d, got %d", 1<<20, c.MaxInFlight)
-	bad(c.Strategy == StrategyFailover,
-		"strategy: must be %q, got %q", StrategyFailover, c.Strategy)
+	strategies := []string{StrategyRace, StrategyFailover, StrategyRoundRobin, StrategyRandom}
+	bad(slices.Contains(strategies, c.Strategy),
+		"strategy: must be %s, got %q", strings.Join(strategies, ", "), c.Strategy)
 	return errors.Join(errs...)
 }
 

@@ -15,6 +15,9 @@ const (
 	// badLimit is after how many bad packets a server's answers over UDP are
 	// not waited for any more: somebody is guessing, or it is broken.
 	badLimit = 3
+	// maxAsked is how often all servers together are asked one question, however
+	// many there are.
+	maxAsked = 8
 	// doubtTimeout is how long a server may take, before the next is asked,
 	// that has not answered yet or not since it failed last: enough for most,
 	// so that the first questions into a black hole are not slow.
@@ -24,13 +27,17 @@ const (
 // exchange is one question on its way. Its loop (run) owns all of it; the
 // goroutines that it starts own one attempt each and only send events.
 type exchange struct {
-	group *Group
-	q     *Question
-	ctx   context.Context
-	stop  context.CancelFunc // nil until the first goroutine
-	end   time.Time
-	step  time.Time // when patience with those asked so far ends
-	tries []try     // in the order of asking
+	group   *Group
+	q       *Question
+	ctx     context.Context
+	stop    context.CancelFunc // nil until the first goroutine
+	end     time.Time
+	step    time.Time // when patience with those asked so far ends
+	tries   []try     // in the order of asking
+	sent    int       // packets and streams so far, over all servers
+	hedging bool      // the turn that ends at step is shorter than patience
+	// winner is who gave the useful answer.
+	winner *try
 
 	// events has room for everything that can ever be sent, so that no attempt
 	// waits for the loop.
@@ -42,15 +49,17 @@ type exchange struct {
 type try struct {
 	server  *server
 	udp     []*datagram
-	stream  bool // asked over TCP
-	noUDP   bool // not to be asked over UDP again
-	noEDNS  bool // ask without OPT
-	vouched bool // the reason for noEDNS passed the checks
-	late    bool // a failure has been noted
-	badCase bool // a packet over UDP was wrong in the case only
-	bad     int  // packets over UDP that were no answers
-	open    int  // attempts that will still send events
-	done    bool // what may still come is of no interest
+	stream  bool      // asked over TCP
+	noUDP   bool      // not to be asked over UDP again
+	noEDNS  bool      // ask without OPT
+	vouched bool      // the reason for noEDNS passed the checks
+	late    bool      // a failure has been noted
+	badCase bool      // a packet over UDP was wrong in the case only
+	bad     int       // packets over UDP that were no answers
+	open    int       // attempts that will still send events
+	done    bool      // what may still come is of no interest
+	lingers bool      // waited for although the question is answered
+	due     time.Time // when not to have answered is a failure
 	answer  *Answer
 	err     error
 }
@@ -69,17 +78,7 @@ func newExchange(ctx context.Context, g *Group, q *Question) *exchange {
 	if end, ok := ctx.Deadline(); ok && end.Before(x.end) {
 		x.end = end
 	}
-	x.tries = make([]try, 0, len(g.servers))
-	var down []try
-	for _, s := range g.servers {
-		t := try{server: s, noUDP: s.target.stream, noEDNS: !s.edns()}
-		if s.health.isDown.Load() {
-			down = append(down, t)
-		} else {
-			x.tries = append(x.tries, t)
-		}
-	}
-	x.tries = append(x.tries, down...) // all down: in order
+	x.tries = g.order()
 	return x
 }
 
@@ -100,12 +99,18 @@ func (x *exchange) close() {
 // is noticed no later than attempt_timeout.
 func (x *exchange) run() (*Answer, error) {
 	t := &x.tries[0]
-	x.step = time.Now().Add(x.patience(t))
-	if t.noUDP {
+	if x.group.cfg.Strategy == StrategyRace && len(x.tries) > 1 && !x.tries[1].server.health.isDown.Load() {
 		x.begin()
-		x.askTCP(t)
+		x.ask(t)
+		x.ask(&x.tries[1])
 		return x.loop()
 	}
+	if t.noUDP {
+		x.begin()
+		x.ask(t)
+		return x.loop()
+	}
+	x.turn(t)
 	d, err := t.server.sendUDP(x.ctx, x.q, !t.noEDNS)
 	var o outcome
 	if err != nil {
@@ -170,6 +175,7 @@ func (x *exchange) handle(e event) *Answer {
 	case kindAnswer:
 		x.learn(&e)
 		if useful(e.answer.Rcode) {
+			x.winner = t
 			return e.answer
 		}
 		// The server is there but does not help. Keep what it says in case
@@ -236,17 +242,22 @@ func (x *exchange) learn(e *event) {
 
 // tick ends the patience with those asked so far: the next one's turn.
 func (x *exchange) tick() {
-	x.noteLate()
+	x.noteLate(false)
 	if n := x.next(); n != nil && time.Now().Before(x.end) {
+		if x.hedging {
+			x.group.metrics.hedges.Inc()
+		}
 		x.ask(n)
 	} else {
 		x.step = x.end
 	}
 }
 
-func (x *exchange) noteLate() {
+// noteLate notes the servers whose time is over without an answer, or all.
+func (x *exchange) noteLate(all bool) {
+	now := time.Now()
 	for i := range x.tries {
-		if t := &x.tries[i]; t.asked() && !t.done {
+		if t := &x.tries[i]; t.asked() && !t.done && (all || !now.Before(t.due)) {
 			x.failed(t, "timeout")
 		}
 	}
@@ -263,7 +274,7 @@ func (x *exchange) failed(t *try, why string) {
 // conclude is the end without a useful answer.
 func (x *exchange) conclude() (*Answer, error) {
 	if !time.Now().Before(x.step) {
-		x.noteLate()
+		x.noteLate(true)
 	}
 	if err := x.ctx.Err(); errors.Is(err, context.Canceled) {
 		return nil, err

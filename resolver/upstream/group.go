@@ -80,6 +80,8 @@ type Group struct {
 	dialer  *net.Dialer
 
 	inFlight atomic.Int64
+	turn     atomic.Uint64 // of round robin
+	late     late
 	wake     chan struct{} // a server wants a probe
 }
 
@@ -96,6 +98,7 @@ func New(cfg Config, deps Deps) (*Group, error) {
 		buffers: newBufferPool(int(cfg.EDNSUDPSize)),
 		dialer:  dialer(),
 		wake:    make(chan struct{}, 1),
+		late:    late{stop: make(chan struct{})},
 	}
 	g.metrics = newMetrics(deps.Registry, func() float64 { return float64(g.inFlight.Load()) })
 	for _, text := range cfg.Servers {
@@ -110,13 +113,14 @@ func New(cfg Config, deps Deps) (*Group, error) {
 // a question finds them up.
 func (g *Group) Run(ctx context.Context) error {
 	g.probe(ctx)
+	g.late.end()
 	for _, s := range g.servers {
 		s.pool.close()
 	}
 	return nil
 }
 
-// Exchange asks q until a server has answered it or the time is over, which is
+// Exchange asks q, which nobody may change any more, until a server has answered it or the time is over, which is
 // cfg.Timeout or ctx's deadline, whichever comes first. The error is one of the
 // errors above or wraps ctx's.
 func (g *Group) Exchange(ctx context.Context, q *Question) (*Answer, error) {
@@ -127,8 +131,11 @@ func (g *Group) Exchange(ctx context.Context, q *Question) (*Answer, error) {
 	}
 	defer g.inFlight.Add(-1)
 	x := newExchange(ctx, g, q)
-	defer x.close()
-	return x.run()
+	a, err := x.run()
+	if !x.linger() {
+		x.close()
+	}
+	return a, err
 }
 
 // zone is what failures are counted under: the last two labels, hashed. It

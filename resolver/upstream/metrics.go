@@ -8,6 +8,8 @@ type metrics struct {
 	invalid  *prometheus.CounterVec
 	failures *prometheus.CounterVec
 	rejected prometheus.Counter
+	packets  *prometheus.CounterVec
+	hedges   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, inFlight func() float64) *metrics {
@@ -29,12 +31,20 @@ func newMetrics(reg prometheus.Registerer, inFlight func() float64) *metrics {
 			Name: "weir_upstream_failures_total",
 			Help: "Questions that a server did not answer in its time (timeout) or that could not be put to it (network).",
 		}, []string{"upstream", "reason"}),
+		packets: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_upstream_queries_total",
+			Help: "Queries sent to the server, by transport; races, hedges and repetitions are why they are more than questions.",
+		}, []string{"upstream", "proto"}),
+		hedges: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_upstream_hedges_total",
+			Help: "Questions asked again because the answer took longer than nineteen of twenty do.",
+		}),
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_upstream_rejected_total",
 			Help: "Questions refused because max_in_flight were waiting.",
 		}),
 	}
-	reg.MustRegister(m.duration, m.up, m.invalid, m.failures, m.rejected,
+	reg.MustRegister(m.duration, m.up, m.invalid, m.failures, m.rejected, m.packets, m.hedges,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_upstream_in_flight",
 			Help: "Questions waiting for an answer now.",

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/weirdns/weir/internal/dnswire"
@@ -29,6 +30,11 @@ type server struct {
 	health health
 	pool   pool
 
+	estimate  estimate
+	durations [rcodeLabels]atomic.Pointer[prometheus.Observer] // by response code, made when first seen
+
+	packets, streams prometheus.Counter
+
 	epoch   time.Time    // what the two instants below count from
 	noEDNS  atomic.Int64 // until then without OPT
 	noCase  atomic.Int64 // until then without random case
@@ -40,7 +46,10 @@ type server struct {
 
 func newServer(g *Group, name string, t target) *server {
 	s := &server{target: t, name: name, group: g, epoch: time.Now(), invalid: map[reason]struct{}{}}
+	s.estimate.start(g.cfg.AttemptTimeout)
 	g.metrics.up.WithLabelValues(name).Set(1)
+	s.packets = g.metrics.packets.WithLabelValues(name, "udp")
+	s.streams = g.metrics.packets.WithLabelValues(name, "tcp")
 	return s
 }
 
@@ -54,6 +63,7 @@ func (s *server) success() {
 // failure notes that a question about zone was not answered.
 func (s *server) failure(zone uint64, why string) {
 	s.group.metrics.failures.WithLabelValues(s.name, why).Inc()
+	s.estimate.failed()
 	wentDown, suspect := s.health.failure(zone)
 	if wentDown {
 		s.wentDown()
@@ -84,13 +94,25 @@ func (s *server) bad(why reason) {
 	}
 }
 
+// rcodeLabels is how many response codes have a series: the upstream must not
+// decide how many there are, so those from the last on share one.
+const rcodeLabels = int(dnswire.RcodeBadVers) + 2
+
 // answered measures a valid answer.
 func (s *server) answered(rcode uint16, rtt time.Duration) {
-	label := "other" // the upstream must not decide how many series there are
-	if rcode <= dnswire.RcodeBadVers {
-		label = dnswire.RcodeString(rcode)
+	s.estimate.answered(rtt)
+	i := min(int(rcode), rcodeLabels-1)
+	o := s.durations[i].Load()
+	if o == nil {
+		label := "other"
+		if i < rcodeLabels-1 {
+			label = dnswire.RcodeString(rcode)
+		}
+		made := s.group.metrics.duration.WithLabelValues(s.name, label)
+		o = &made
+		s.durations[i].Store(o) // the same series, whoever comes last
 	}
-	s.group.metrics.duration.WithLabelValues(s.name, label).Observe(rtt.Seconds())
+	(*o).Observe(rtt.Seconds())
 }
 
 func (s *server) edns() bool { return s.now() >= s.noEDNS.Load() }

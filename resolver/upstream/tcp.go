@@ -69,6 +69,7 @@ func (s *server) askTCP(ctx context.Context, conn net.Conn, q *Question, edns bo
 	defer stop()
 	var sent query
 	sent.build(q, &s.group.cfg, false, edns, true)
+	s.streams.Inc()
 	start := time.Now()
 	if _, err := conn.Write(sent.framed()); err != nil {
 		return failed(ctx, err), false

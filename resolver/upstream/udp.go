@@ -116,6 +116,7 @@ func (s *server) sendUDP(ctx context.Context, q *Question, edns bool) (*datagram
 			return nil, err
 		}
 	}
+	s.packets.Inc()
 	d.sent = time.Now()
 	if _, err := d.conn.Write(d.query.wire); err != nil {
 		_ = d.conn.Close()

@@ -1,0 +1,106 @@
+package upstream
+
+import "sync"
+
+// late is what goes on after questions have been answered.
+type late struct {
+	mu   sync.Mutex // guards done, and that nothing begins once it is set
+	done bool
+	stop chan struct{}
+	wg   sync.WaitGroup
+}
+
+func (l *late) begin() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.done {
+		return false
+	}
+	l.wg.Add(1)
+	return true
+}
+
+// end stops what goes on, waits for it, and lets nothing begin any more.
+func (l *late) end() {
+	l.mu.Lock()
+	if !l.done {
+		l.done = true
+		close(l.stop)
+	}
+	l.mu.Unlock()
+	l.wg.Wait()
+}
+
+// linger lets the servers that lost against a's have a little longer, so that
+// it is known how slow they are, or whether they answer at all; of one that is
+// asked beside a faster one that would never be seen. It returns false if there
+// is nothing to wait for.
+func (x *exchange) linger() bool {
+	if x.stop == nil || !x.group.late.begin() {
+		return false
+	}
+	waited := 0
+	for i := range x.tries {
+		t := &x.tries[i]
+		if t.open > 0 && !t.done && !t.late && !t.stream && len(t.udp) == 1 && t != x.winner && t.server.estimate.linger() {
+			t.lingers = true
+			waited++
+			_ = t.udp[0].conn.SetReadDeadline(t.due) // fails only where it is closed
+		} else {
+			t.closeUDP()
+		}
+	}
+	if waited == 0 {
+		x.group.late.wg.Done()
+		return false
+	}
+	go func() {
+		defer x.group.late.wg.Done()
+		defer x.close()
+		x.waitLate(waited)
+	}()
+	return true
+}
+
+// waitLate waits for the answers of so many servers that lost.
+func (x *exchange) waitLate(waited int) {
+	defer func() {
+		for i := range x.tries {
+			if t := &x.tries[i]; t.lingers {
+				t.server.estimate.lingering.Add(-1)
+			}
+		}
+	}()
+	for waited > 0 {
+		var e event
+		select {
+		case e = <-x.events:
+		case <-x.group.late.stop:
+			return
+		}
+		t := e.try
+		if e.last {
+			t.open--
+		}
+		if !t.lingers {
+			continue
+		}
+		switch e.kind {
+		case kindAnswer:
+			x.learn(&e)
+		case kindTruncated:
+			t.server.success()
+		case kindTimeout:
+			x.failed(t, "timeout")
+		case kindFailed:
+			if !ownFault(e.err) {
+				x.failed(t, "network")
+			}
+		}
+		if e.last {
+			t.lingers = false
+			t.server.estimate.lingering.Add(-1)
+			waited--
+		}
+	}
+}

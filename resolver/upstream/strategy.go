@@ -1,0 +1,83 @@
+package upstream
+
+import "math/rand/v2"
+
+// Strategies: how servers are chosen. Servers that are down come last in all.
+const (
+	// StrategyRace asks two servers at once, picked by speed and reliability,
+	// and takes what comes first. Every question then costs two packets, and a
+	// forger has two to guess at; what a server does badly costs nobody time.
+	// With one server it is asked again, from another port, when the answer
+	// takes longer than nineteen of twenty do.
+	StrategyRace = "race"
+	// StrategyFailover asks the first server that is up.
+	StrategyFailover = "failover"
+	// StrategyRoundRobin asks the servers in turn.
+	StrategyRoundRobin = "round_robin"
+	// StrategyRandom asks any.
+	StrategyRandom = "random"
+)
+
+// order is the servers in the order in which one question asks them.
+func (g *Group) order() []try {
+	tries := make([]try, 0, len(g.servers))
+	for _, s := range g.servers {
+		if !s.health.isDown.Load() {
+			tries = append(tries, newTry(s))
+		}
+	}
+	if up := tries; len(up) > 1 {
+		switch g.cfg.Strategy {
+		case StrategyRace:
+			pick(up)
+			pick(up[1:])
+		case StrategyRoundRobin:
+			rotate(up, int(g.turn.Add(1)%uint64(len(up))))
+		case StrategyRandom:
+			rand.Shuffle(len(up), func(i, j int) { up[i], up[j] = up[j], up[i] })
+		}
+	}
+	if len(tries) < len(g.servers) {
+		for _, s := range g.servers {
+			if s.health.isDown.Load() && !has(tries, s) {
+				tries = append(tries, newTry(s))
+			}
+		}
+	}
+	return tries
+}
+
+func newTry(s *server) try {
+	return try{server: s, noUDP: s.stream, noEDNS: !s.edns()}
+}
+
+func has(tries []try, s *server) bool {
+	for i := range tries {
+		if tries[i].server == s {
+			return true
+		}
+	}
+	return false
+}
+
+// pick puts one of tries in front, at random by weight. The slow ones are
+// picked too, now and then: how else would one be found to have become fast?
+func pick(tries []try) {
+	sum := 0.0
+	for i := range tries {
+		sum += tries[i].server.estimate.weight()
+	}
+	at, left := 0, rand.Float64()*sum
+	for i := range tries {
+		at = i
+		if left -= tries[i].server.estimate.weight(); left < 0 {
+			break
+		}
+	}
+	tries[0], tries[at] = tries[at], tries[0]
+}
+
+func rotate(tries []try, by int) {
+	turned := append(append(make([]try, 0, len(tries)), tries[by:]...), tries[:by]...)
+	copy(tries, turned)
+}

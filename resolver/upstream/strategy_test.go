@@ -1,0 +1,215 @@
+package upstream_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/weirdns/weir/internal/dnstest"
+	"github.com/weirdns/weir/resolver/upstream"
+)
+
+func racing(c *upstream.Config) { c.Strategy = upstream.StrategyRace }
+
+// counts is how many questions for names below www.example each server got.
+func counts(servers ...*dnstest.Server) (n []int) {
+	for _, s := range servers {
+		got := 0
+		for _, q := range s.Queries() {
+			if q.Name != "." {
+				got++
+			}
+		}
+		n = append(n, got)
+	}
+	return n
+}
+
+func TestRaceIsTheDefault(t *testing.T) {
+	if got := upstream.DefaultConfig().Strategy; got != upstream.StrategyRace {
+		t.Errorf("default strategy %q, want race", got)
+	}
+}
+
+// A server that has just been fine and falls silent costs a race nothing, and
+// is still found out: the answer that lost is waited for in the background.
+func TestRaceDoesNotWaitForASilentServer(t *testing.T) {
+	silent, good := dnstest.NewServer(t, "example.", zone), dnstest.NewServer(t, "example.", zone)
+	g, reg := group(t, func(c *upstream.Config) {
+		racing(c)
+		c.Timeout, c.AttemptTimeout = 40*time.Second, 20*time.Second
+	}, silent, good)
+	for i := range 20 {
+		ask(t, g, question(fmt.Sprintf("p%d.www.example", i), dns.TypeA))
+	}
+	silent.ScriptAll(dnstest.Drop())
+	for i := range 20 {
+		start := time.Now()
+		a, _ := ask(t, g, question(fmt.Sprintf("n%d.www.example", i), dns.TypeA))
+		if took := time.Since(start); a.Server != good.Addr() || took >= 10*time.Second {
+			t.Errorf("question %d: answered by %s after %s", i, a.Server, took)
+		}
+	}
+	if v := value(t, reg, "weir_upstream_up"); v != 2 {
+		t.Errorf("%v servers up, want 2: nobody is late yet", v)
+	}
+}
+
+func TestRaceFindsOutWhoIsDown(t *testing.T) {
+	hole, good := dnstest.NewServer(t), dnstest.NewServer(t, "example.", zone)
+	hole.ScriptAll(dnstest.Drop())
+	g, reg := group(t, func(c *upstream.Config) { racing(c); c.AttemptTimeout = 50 * time.Millisecond }, hole, good)
+	end := time.Now().Add(20 * time.Second)
+	for i := 0; value(t, reg, "weir_upstream_up", hole.Addr()) == 1; i++ {
+		if a, _ := ask(t, g, question(fmt.Sprintf("n%d.www.example", i), dns.TypeA)); a.Server != good.Addr() {
+			t.Errorf("answered by %s", a.Server)
+		}
+		if time.Now().After(end) {
+			t.Fatal("the silent one is still taken to be up")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	hole.Reset()
+	for i := range 20 {
+		ask(t, g, question(fmt.Sprintf("m%d.www.example", i), dns.TypeA))
+	}
+	if n := counts(hole); n[0] != 0 {
+		t.Errorf("the one that is down was asked %d times", n[0])
+	}
+}
+
+// What a race costs: two packets for one question, never more while both answer.
+func TestRaceAsksTwoOfMany(t *testing.T) {
+	servers := []*dnstest.Server{
+		dnstest.NewServer(t, "example.", zone), dnstest.NewServer(t, "example.", zone), dnstest.NewServer(t, "example.", zone),
+	}
+	g, _ := group(t, func(c *upstream.Config) {
+		racing(c)
+		c.Timeout, c.AttemptTimeout = 40*time.Second, 20*time.Second
+		c.Hedge = false
+	}, servers...)
+	const questions = 60
+	for i := range questions {
+		ask(t, g, question(fmt.Sprintf("n%d.www.example", i), dns.TypeA))
+	}
+	// Before a server has answered once, the third is asked after 100 ms.
+	total := 0
+	for i, n := range counts(servers...) {
+		total += n
+		if n == 0 {
+			t.Errorf("server %d was never picked in %d races", i, questions)
+		}
+	}
+	if total < questions || total > 2*questions+10 {
+		t.Errorf("%d packets for %d questions, want two each", total, questions)
+	}
+}
+
+func TestEveryForgeryLosesTheRace(t *testing.T) {
+	eachForgery(t, func(t *testing.T, what string, s *dnstest.Server, q *upstream.Question) {
+		liar := dnstest.NewServer(t)
+		liar.ScriptAll(dnstest.Forged(what))
+		if what == "badcase" || what == "oversize" {
+			liar.ScriptAll(dnstest.Split(dnstest.Forged(what), dnstest.Drop())) // over TCP there is nothing wrong in it
+		}
+		s.ScriptAll(dnstest.Delay(30*time.Millisecond, dnstest.Good()))
+		g, _ := group(t, racing, liar, s)
+		for range 3 {
+			a, err := g.Exchange(t.Context(), q)
+			mustBeTrue(t, a, err)
+		}
+	})
+}
+
+func TestRoundRobinAsksInTurn(t *testing.T) {
+	servers := []*dnstest.Server{
+		dnstest.NewServer(t, "example.", zone), dnstest.NewServer(t, "example.", zone), dnstest.NewServer(t, "example.", zone),
+	}
+	g, _ := group(t, func(c *upstream.Config) { c.Strategy, c.Hedge = upstream.StrategyRoundRobin, false }, servers...)
+	answered := map[string]int{}
+	for i := range 30 {
+		a, _ := ask(t, g, question(fmt.Sprintf("n%d.www.example", i), dns.TypeA))
+		answered[a.Server]++
+	}
+	for _, s := range servers {
+		if n := answered[s.Addr()]; n < 8 || n > 12 {
+			t.Errorf("%s answered %d of 30, want about 10", s.Addr(), n)
+		}
+	}
+}
+
+func TestRandomAsksAll(t *testing.T) {
+	a, b := dnstest.NewServer(t, "example.", zone), dnstest.NewServer(t, "example.", zone)
+	g, _ := group(t, func(c *upstream.Config) { c.Strategy = upstream.StrategyRandom }, a, b)
+	for i := range 64 {
+		ask(t, g, question(fmt.Sprintf("n%d.www.example", i), dns.TypeA))
+	}
+	if n := counts(a, b); n[0] == 0 || n[1] == 0 {
+		t.Errorf("asked %v times, want both", n)
+	}
+}
+
+// Once a server is known to be quick, an answer that takes long is asked for
+// again from a new port, long before the patience with it ends.
+func TestHedgeAsksAgain(t *testing.T) {
+	s := dnstest.NewServer(t, "example.", zone)
+	g, reg := group(t, func(c *upstream.Config) {
+		racing(c)
+		c.Timeout, c.AttemptTimeout = time.Minute, 30*time.Second
+	}, s)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range 400 {
+				ask(t, g, question(fmt.Sprintf("p%d.%d.www.example", j, i), dns.TypeA))
+			}
+		})
+	}
+	wg.Wait()
+	before := value(t, reg, "weir_upstream_hedges_total")
+	s.Reset()
+	s.Script("late.www.example.", firstThen(dnstest.Drop(), dnstest.Good()))
+	start := time.Now()
+	if a, m := ask(t, g, question("late.www.example", dns.TypeA)); addresses(m) != trueAddress || a.TCP {
+		t.Errorf("TCP %v\n%s", a.TCP, m)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %s: not asked again before the patience ended", took)
+	}
+	if q := s.Queries(); len(q) != 2 || q[0].Port == q[1].Port {
+		t.Errorf("queries %+v, want two from two ports", q)
+	}
+	if after := value(t, reg, "weir_upstream_hedges_total"); after != before+1 {
+		t.Errorf("hedges went from %v to %v, want one more", before, after)
+	}
+}
+
+// However many servers there are and whatever they say, one question costs a
+// bounded number of packets.
+func TestOneQuestionCostsFewPackets(t *testing.T) {
+	var servers []*dnstest.Server
+	for range 12 {
+		s := dnstest.NewServer(t)
+		s.ScriptAll(dnstest.Rcode(dns.RcodeRefused))
+		servers = append(servers, s)
+	}
+	for _, strategy := range []string{upstream.StrategyRace, upstream.StrategyFailover} {
+		g, _ := idle(t, func(c *upstream.Config) { c.Strategy = strategy }, servers...)
+		if a, err := g.Exchange(t.Context(), question("www.example", dns.TypeA)); err != nil || a.Rcode != dns.RcodeRefused {
+			t.Errorf("%s: got %+v, %v; want REFUSED", strategy, a, err)
+		}
+		total := 0
+		for _, n := range counts(servers...) {
+			total += n
+		}
+		if total > 8 {
+			t.Errorf("%s: %d packets for one question, want at most 8", strategy, total)
+		}
+		for _, s := range servers {
+			s.Reset()
+		}
+	}
+}
