@@ -202,6 +202,37 @@ func TestWhatIsNotScoredSaysWhy(t *testing.T) {
 	}
 }
 
+// Reasons come with detections of the model, and with nothing else: they cost
+// more than a score.
+func TestAVerdictOfTheModelSaysWhy(t *testing.T) {
+	d := newDetector(t, setup{})
+	first := inspect(d, generated)
+	if first.Why == nil || len(first.Why.Grounds) == 0 || !strings.Contains(first.Why.Text, first.Why.Grounds[0].Text) {
+		t.Fatalf("%s: why %+v, want reasons", generated, first.Why)
+	}
+	for name, want := range map[string]*detect.Why{"a.b." + generated: first.Why, "wikipedia.org": nil, "nas.local": nil} {
+		if got := inspect(d, name).Why; got != want {
+			t.Errorf("%s: why %+v, want %+v", name, got, want)
+		}
+	}
+	// More detections than there are places: each still has its own reasons.
+	want := map[string]string{}
+	d = newDetector(t, setup{change: func(c *detect.Config) { c.Model.Level = "low" }})
+	for _, name := range names(6000) {
+		if v := inspect(d, name); v.Why != nil {
+			want[name] = v.Why.Text
+		}
+	}
+	if len(want) < 1500 {
+		t.Fatalf("%d detections: too few to fill the reasons that are kept", len(want))
+	}
+	for name, text := range want {
+		if got := inspect(d, name).Why.Text; got != text {
+			t.Fatalf("%s: %q, was %q", name, got, text)
+		}
+	}
+}
+
 // The score belongs to the registered domain, and is the same from the cache.
 func TestScoresAreThoseOfTheRegisteredDomain(t *testing.T) {
 	d := newDetector(t, setup{})

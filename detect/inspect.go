@@ -39,6 +39,7 @@ type state struct {
 	policy *policy
 	model  *Model  // nil: none, and names go unscored
 	scores *scores // of this model
+	whys   *whys   // of this model
 }
 
 // New makes a Detector. model may be nil: names are then "not judged".
@@ -55,9 +56,9 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 	}
 	next := &state{policy: p, model: model}
 	if old := d.state.Load(); old != nil && old.model == model && model != nil && cfg.Model.CacheEntries <= len(old.scores.sets)*ways {
-		next.scores = old.scores
+		next.scores, next.whys = old.scores, old.whys
 	} else if model != nil {
-		next.scores = newScores(cfg.Model.CacheEntries)
+		next.scores, next.whys = newScores(cfg.Model.CacheEntries), newWhys()
 	}
 	d.state.Store(next)
 	d.metrics.setModel(model)
@@ -141,6 +142,7 @@ func (d *Detector) score(st *state, q *Query, v *Verdict) {
 		v.Origin = OriginModel
 	}
 	if v.Level >= st.policy.modelLevel {
+		v.Why = st.whys.of(st.model, split)
 		st.policy.model.apply(v, OriginModel, true)
 	}
 }

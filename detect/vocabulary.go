@@ -122,6 +122,19 @@ var reasonNames = [...]string{
 // String is empty for Scored.
 func (r Reason) String() string { return reasonNames[r] }
 
+// reasonTexts are Reasons for people.
+var reasonTexts = [...]string{
+	Scored: "", NotAsked: "only names in class IN are judged", NoModel: "no model is loaded, or it is switched off",
+	ReverseZone: "a reverse zone holds addresses, not names", SingleLabel: "a single label is a host of the local network",
+	PublicSuffix: "a public suffix is nobody's own name", SpecialUse: "the name is not part of the public DNS (RFC 6761 and its like)",
+	OwnZone: "the configuration calls its zone the site's own", ServiceLabel: "a service label (_name) is a protocol's word",
+	IDN: "punycode: the model knows Latin letters only", NotHost: "an address, or octets that nobody can register",
+	Allowed: "an allow list passed it before the model was asked", Failed: "the scorer failed, and the name passed unjudged",
+}
+
+// Text is the reason for people; empty for Scored.
+func (r Reason) Text() string { return reasonTexts[r] }
+
 // MatchKind says what of a query or of its answer stood in a list.
 type MatchKind uint8
 
@@ -164,12 +177,31 @@ type Verdict struct {
 	// Probability is Model.Probability of Score: NaN without a calibration,
 	// meaningful only if Unscored is Scored.
 	Probability float64
+	// OneIn is how rare the score is among this site's own names: one in OneIn
+	// scores as high. 0: too few names were seen to say so.
+	OneIn uint32
+	// BySite says that OneIn was asked whether the score is a detection; if
+	// not, it was Level.
+	BySite bool
+	// Popular is a detection that is not enforced since the name is popular.
+	Popular bool
+	// Why says what made the model's detection; nil where there is none.
+	Why *Why
+	// Shadow is what the model beside the one in use said, if there is one.
+	Shadow Shadow
 	// Registered is the registered domain that was scored; nil if there is
 	// none. It shares the query's memory.
 	Registered dnsname.Name
 	Matches    []Match      // every list entry that was hit, in the order of the configuration
 	Decider    int          // for OriginBlockList: which of Matches the action is from
 	Answer     *BlockAnswer // for Enforced actions
+}
+
+// Shadow is the opinion of a model that is on trial. Nothing follows from it.
+type Shadow struct {
+	Model string // its version; "": there is none, or it did not judge
+	Score float64
+	Level Level
 }
 
 // Blocks says whether the query must not be resolved.

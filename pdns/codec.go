@@ -17,15 +17,25 @@ import (
 //
 //	seconds int64, nanoseconds uint32            Query.Time
 //	latency int64                                nanoseconds
-//	score, probability uint64                    the bits of the floats
+//	score, probability, shadow score uint64      the bits of the floats
+//	one in uint32
 //	qtype, qclass, rcode uint16
-//	transport, origin, action, enforced, unscored, level, source uint8
-//	client, name, registered, upstream, response octets
+//	transport, origin, action, flags, unscored, level, shadow level, source uint8
+//	client, name, registered, upstream, response, shadow model octets
+//	grounds uint8, then for each: log-odds uint64; text octets; after them Why.Text octets
 //	matches uint8, then for each: kind uint8; list, rule, info octets
 //
 // Numbers are little-endian; octets are a length as uvarint and that many
 // octets. Verdict.Answer is not carried: it is policy, not what happened.
-const fixedLen = 8 + 4 + 8 + 2*8 + 3*2 + 7
+const fixedLen = 8 + 4 + 8 + 3*8 + 4 + 3*2 + 8
+
+// What flags holds.
+const (
+	flagEnforced = 1 << iota
+	flagBySite
+	flagPopular
+	flagWhy // there is a Why, if only an empty one
+)
 
 // maxMatches bounds the matches of a record; a query hits a few lists.
 const maxMatches = 255
@@ -41,15 +51,13 @@ func AppendTransaction(dst []byte, t *detect.Transaction) []byte {
 	dst = le.AppendUint64(dst, uint64(t.Latency))
 	dst = le.AppendUint64(dst, math.Float64bits(t.Verdict.Score))
 	dst = le.AppendUint64(dst, math.Float64bits(t.Verdict.Probability))
+	dst = le.AppendUint64(dst, math.Float64bits(t.Verdict.Shadow.Score))
+	dst = le.AppendUint32(dst, t.Verdict.OneIn)
 	dst = le.AppendUint16(dst, t.Query.Type)
 	dst = le.AppendUint16(dst, t.Query.Class)
 	dst = le.AppendUint16(dst, t.Rcode)
-	enforced := byte(0)
-	if t.Verdict.Enforced {
-		enforced = 1
-	}
 	dst = append(dst, byte(t.Query.Transport), byte(t.Verdict.Origin), byte(t.Verdict.Action),
-		enforced, byte(t.Verdict.Unscored), byte(t.Verdict.Level), byte(t.Source))
+		flags(&t.Verdict), byte(t.Verdict.Unscored), byte(t.Verdict.Level), byte(t.Verdict.Shadow.Level), byte(t.Source))
 	client := t.Query.Client.As16()
 	switch {
 	case !t.Query.Client.IsValid():
@@ -63,6 +71,8 @@ func AppendTransaction(dst []byte, t *detect.Transaction) []byte {
 	dst = appendOctets(dst, t.Verdict.Registered)
 	dst = appendString(dst, t.Upstream)
 	dst = appendOctets(dst, t.Response)
+	dst = appendString(dst, t.Verdict.Shadow.Model)
+	dst = appendWhy(dst, t.Verdict.Why)
 	matches := t.Verdict.Matches[:min(len(t.Verdict.Matches), maxMatches)]
 	dst = append(dst, byte(len(matches)))
 	for i := range matches {
@@ -73,6 +83,31 @@ func AppendTransaction(dst []byte, t *detect.Transaction) []byte {
 		dst = appendString(dst, m.Info)
 	}
 	return dst
+}
+
+func flags(v *detect.Verdict) (f byte) {
+	for _, is := range [...]struct {
+		set  bool
+		flag byte
+	}{{v.Enforced, flagEnforced}, {v.BySite, flagBySite}, {v.Popular, flagPopular}, {v.Why != nil, flagWhy}} {
+		if is.set {
+			f |= is.flag
+		}
+	}
+	return f
+}
+
+func appendWhy(dst []byte, w *detect.Why) []byte {
+	if w == nil {
+		return dst
+	}
+	grounds := w.Grounds[:min(len(w.Grounds), math.MaxUint8)]
+	dst = append(dst, byte(len(grounds)))
+	for i := range grounds {
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(grounds[i].LogOdds))
+		dst = appendString(dst, grounds[i].Text)
+	}
+	return appendString(dst, w.Text)
 }
 
 func appendOctets(dst, b []byte) []byte {
@@ -88,6 +123,7 @@ func appendString(dst []byte, s string) []byte {
 type Decoder struct {
 	t       detect.Transaction
 	matches []detect.Match
+	why     detect.Why
 }
 
 // Decode reads one record of AppendTransaction. The transaction points into
@@ -104,21 +140,28 @@ func (d *Decoder) Decode(record []byte) (*detect.Transaction, error) {
 	t.Latency = time.Duration(le.Uint64(fixed[12:]))
 	t.Verdict.Score = math.Float64frombits(le.Uint64(fixed[20:]))
 	t.Verdict.Probability = math.Float64frombits(le.Uint64(fixed[28:]))
-	t.Query.Type, t.Query.Class, t.Rcode = le.Uint16(fixed[36:]), le.Uint16(fixed[38:]), le.Uint16(fixed[40:])
-	kinds := fixed[42:]
+	t.Verdict.Shadow.Score = math.Float64frombits(le.Uint64(fixed[36:]))
+	t.Verdict.OneIn = le.Uint32(fixed[44:])
+	t.Query.Type, t.Query.Class, t.Rcode = le.Uint16(fixed[48:]), le.Uint16(fixed[50:]), le.Uint16(fixed[52:])
+	kinds := fixed[54:]
 	t.Query.Transport, t.Verdict.Origin, t.Verdict.Action = detect.Transport(kinds[0]), detect.Origin(kinds[1]), detect.Action(kinds[2])
-	t.Verdict.Enforced = kinds[3] != 0
-	t.Verdict.Unscored, t.Verdict.Level, t.Source = detect.Reason(kinds[4]), detect.Level(kinds[5]), detect.Source(kinds[6])
+	set := kinds[3]
+	t.Verdict.Enforced, t.Verdict.BySite, t.Verdict.Popular = set&flagEnforced != 0, set&flagBySite != 0, set&flagPopular != 0
+	t.Verdict.Unscored, t.Verdict.Level, t.Verdict.Shadow.Level, t.Source =
+		detect.Reason(kinds[4]), detect.Level(kinds[5]), detect.Level(kinds[6]), detect.Source(kinds[7])
 	client := r.octets()
 	t.Query.Client, _ = netip.AddrFromSlice(client)
 	t.Query.Name = dnsname.Name(r.octets())
 	t.Verdict.Registered = dnsname.Name(r.octets())
 	r.text(&t.Upstream)
 	t.Response = r.octets()
-	count := 0
-	if n := r.take(1); n != nil {
-		count = int(n[0])
+	r.text(&t.Verdict.Shadow.Model)
+	t.Verdict.Why = nil
+	if set&flagWhy != 0 {
+		r.why(&d.why)
+		t.Verdict.Why = &d.why
 	}
+	count := r.count()
 	for len(d.matches) < count && !r.bad {
 		d.matches = append(d.matches, detect.Match{})
 	}
@@ -152,6 +195,30 @@ func (r *reader) take(n int) []byte {
 	b := r.rest[:n:n]
 	r.rest = r.rest[n:]
 	return b
+}
+
+// count reads how many of something follow.
+func (r *reader) count() int {
+	if n := r.take(1); n != nil {
+		return int(n[0])
+	}
+	return 0
+}
+
+// why reads into w, whose memory it uses again.
+func (r *reader) why(w *detect.Why) {
+	count := r.count()
+	for len(w.Grounds) < count && !r.bad {
+		w.Grounds = append(w.Grounds, detect.Ground{})
+	}
+	w.Grounds = w.Grounds[:min(count, len(w.Grounds))]
+	for i := range w.Grounds {
+		if bits := r.take(8); bits != nil {
+			w.Grounds[i].LogOdds = math.Float64frombits(binary.LittleEndian.Uint64(bits))
+		}
+		r.text(&w.Grounds[i].Text)
+	}
+	r.text(&w.Text)
 }
 
 func (r *reader) octets() []byte {

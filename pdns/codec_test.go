@@ -16,6 +16,8 @@ func sample(tb testing.TB) *detect.Transaction {
 	tx := answered(tb, 0, "www.example.com", "www.example.com. 60 IN A 192.0.2.1")
 	tx.Verdict = detect.Verdict{
 		Origin: detect.OriginModel, Action: detect.ZeroIP, Enforced: true, Unscored: detect.Scored, Level: detect.LevelLow, Score: 0.5, Probability: 0.25,
+		OneIn: 70000, BySite: true, Popular: true, Shadow: detect.Shadow{Model: "next", Score: 0.75, Level: detect.LevelMedium},
+		Why:        &detect.Why{Grounds: []detect.Ground{{Text: "no vowels", LogOdds: 1.5}, {Text: "2 hyphens", LogOdds: 0.5}}, Text: "no vowels; 2 hyphens"},
 		Registered: tx.Query.Name[4:],
 		Matches:    []detect.Match{{List: "a", Rule: "b", Info: "c", Kind: detect.MatchTarget}, {List: "d"}},
 	}
@@ -33,6 +35,10 @@ func TestATransactionComesBackFromItsRecord(t *testing.T) {
 		"before 1970":     func(tx *detect.Transaction) { tx.Query.Time = time.Date(1950, 1, 1, 0, 0, 0, 7, time.UTC) },
 		"no matches left": func(tx *detect.Transaction) { tx.Verdict.Matches = nil },
 		"other matches":   func(tx *detect.Transaction) { tx.Verdict.Matches[0].List = "other" },
+		"no reasons":      func(tx *detect.Transaction) { tx.Verdict.Why = nil },
+		"one reason":      func(tx *detect.Transaction) { tx.Verdict.Why.Grounds = tx.Verdict.Why.Grounds[:1] },
+		"empty reasons":   func(tx *detect.Transaction) { tx.Verdict.Why = &detect.Why{Grounds: []detect.Ground{}} },
+		"no shadow":       func(tx *detect.Transaction) { tx.Verdict.Shadow = detect.Shadow{} },
 		"no calibration":  func(tx *detect.Transaction) { tx.Verdict.Probability = math.NaN() },
 		"captured":        func(tx *detect.Transaction) { tx.Source, tx.Query.Transport = detect.FromWire, detect.Pcap },
 	} {
@@ -59,11 +65,13 @@ func checkSame(tb testing.TB, got, want *detect.Transaction) {
 	}
 	g, w := *got, *want
 	g.Query.Time, w.Query.Time = time.Time{}, time.Time{}
-	if math.IsNaN(w.Verdict.Score) && math.IsNaN(g.Verdict.Score) {
-		g.Verdict.Score, w.Verdict.Score = 0, 0
-	}
-	if math.IsNaN(w.Verdict.Probability) && math.IsNaN(g.Verdict.Probability) {
-		g.Verdict.Probability, w.Verdict.Probability = 0, 0
+	w.Verdict.Why, g.Verdict.Why = finite(w.Verdict.Why), finite(g.Verdict.Why)
+	for _, v := range []*detect.Verdict{&g.Verdict, &w.Verdict} {
+		for _, f := range []*float64{&v.Score, &v.Probability, &v.Shadow.Score} {
+			if math.IsNaN(*f) {
+				*f = -1
+			}
+		}
 	}
 	if len(w.Verdict.Matches) == 0 {
 		w.Verdict.Matches, g.Verdict.Matches = nil, g.Verdict.Matches[:0:0]
@@ -72,6 +80,21 @@ func checkSame(tb testing.TB, got, want *detect.Transaction) {
 	if !reflect.DeepEqual(g, w) {
 		tb.Errorf("got  %+v\nwant %+v", g, w)
 	}
+}
+
+// finite is a copy of w in which no number is NaN, which equals nothing.
+func finite(w *detect.Why) *detect.Why {
+	if w == nil {
+		return nil
+	}
+	out := &detect.Why{Text: w.Text}
+	for _, g := range w.Grounds {
+		if math.IsNaN(g.LogOdds) {
+			g.LogOdds = -1
+		}
+		out.Grounds = append(out.Grounds, g)
+	}
+	return out
 }
 
 // The answer path encodes: into memory that is there it must not allocate.

@@ -125,6 +125,30 @@ func appendVerdict(dst []byte, v *detect.Verdict) []byte {
 	dst = appendOptional(dst, v.Unscored.String())
 	dst = append(dst, `,"level":`...)
 	dst = appendJSON(dst, v.Level.String())
+	dst = append(dst, `,"one_in":`...)
+	if v.OneIn > 0 {
+		dst = strconv.AppendUint(dst, uint64(v.OneIn), 10)
+	} else {
+		dst = append(dst, "null"...)
+	}
+	dst = append(dst, `,"by_site":`...)
+	dst = strconv.AppendBool(dst, v.BySite)
+	dst = append(dst, `,"popular":`...)
+	dst = strconv.AppendBool(dst, v.Popular)
+	dst = append(dst, `,"why":[`...)
+	if v.Why != nil {
+		for i := range v.Why.Grounds {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(dst, `{"text":`...)
+			dst = appendJSON(dst, v.Why.Grounds[i].Text)
+			dst = append(dst, `,"log_odds":`...)
+			dst = append(appendFloat(dst, v.Why.Grounds[i].LogOdds), '}')
+		}
+	}
+	dst = append(dst, `],"shadow":`...)
+	dst = appendShadow(dst, &v.Shadow)
 	dst = append(dst, `,"matches":[`...)
 	for i := range v.Matches {
 		m := &v.Matches[i]
@@ -142,6 +166,18 @@ func appendVerdict(dst []byte, v *detect.Verdict) []byte {
 		dst = append(dst, '}')
 	}
 	return append(dst, ']', '}')
+}
+
+func appendShadow(dst []byte, s *detect.Shadow) []byte {
+	if s.Model == "" {
+		return append(dst, "null"...)
+	}
+	dst = append(dst, `{"model":`...)
+	dst = appendJSON(dst, s.Model)
+	dst = append(dst, `,"score":`...)
+	dst = appendFloat(dst, s.Score)
+	dst = append(dst, `,"level":`...)
+	return append(appendJSON(dst, s.Level.String()), '}')
 }
 
 // appendScored appends f, which the model said, null if it was not asked.

@@ -40,7 +40,19 @@ type txLine struct {
 		Probability    *float64 `json:"probability"`
 		UnscoredReason *string  `json:"unscored_reason"`
 		Level          string   `json:"level"`
-		Matches        []struct {
+		OneIn          *uint32  `json:"one_in"`
+		BySite         bool     `json:"by_site"`
+		Popular        bool     `json:"popular"`
+		Why            []struct {
+			Text    string  `json:"text"`
+			LogOdds float64 `json:"log_odds"`
+		} `json:"why"`
+		Shadow *struct {
+			Model string  `json:"model"`
+			Score float64 `json:"score"`
+			Level string  `json:"level"`
+		} `json:"shadow"`
+		Matches []struct {
 			List string `json:"list"`
 			Rule string `json:"rule"`
 			Info string `json:"info"`
@@ -66,6 +78,8 @@ func TestTransactionLineHoldsEverything(t *testing.T) {
 	tx := answered(t, 0, "www.example.co.uk", "www.example.co.uk. 60 IN CNAME a.example.", "a.example. 30 IN A 192.0.2.1")
 	tx.Verdict = detect.Verdict{
 		Origin: detect.OriginBlockList, Action: detect.NXDOMAIN, Enforced: true, Level: detect.LevelHigh, Score: 0.9375, Probability: 0.75,
+		OneIn: 50000, BySite: true, Popular: true, Shadow: detect.Shadow{Model: "next", Score: 0.5, Level: detect.LevelLow},
+		Why: &detect.Why{Grounds: []detect.Ground{{Text: "no vowels", LogOdds: 1.5}, {Text: "2 hyphens", LogOdds: 0.5}}},
 		Matches: []detect.Match{{List: "urlhaus", Rule: "example.co.uk", Info: "malware_download", Kind: detect.MatchName},
 			{List: "own", Rule: "192.0.2.0/24", Kind: detect.MatchAddress}},
 	}
@@ -74,7 +88,8 @@ func TestTransactionLineHoldsEverything(t *testing.T) {
 		`"registered_domain":"example.co.uk","rcode":"NOERROR","source":"upstream","upstream":"192.0.2.53:53","latency_us":1500,` +
 		`"answers":[{"name":"www.example.co.uk","type":"CNAME","ttl":60,"rdata":"a.example."},{"name":"a.example","type":"A","ttl":30,"rdata":"192.0.2.1"}],"answers_omitted":0,` +
 		`"verdict":{"origin":"blocklist","action":"nxdomain","enforced":true,"score":0.9375,"probability":0.75,"unscored_reason":null,"level":"high",` +
-		`"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address"}]}}` + "\n"
+		`"one_in":50000,"by_site":true,"popular":true,"why":[{"text":"no vowels","log_odds":1.5},{"text":"2 hyphens","log_odds":0.5}],` +
+		`"shadow":{"model":"next","score":0.5,"level":"low"},"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address"}]}}` + "\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

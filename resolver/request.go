@@ -129,7 +129,7 @@ func (r *request) setEDE(code uint16, text []byte) {
 }
 
 // explain says in an EDE who blocked the name: the list and its rule, or the
-// model and its score. It holds nothing of the client.
+// model, its score and its reasons. It holds nothing of the client.
 func (r *request) explain() {
 	v := &r.verdict
 	text := r.edeText[:0]
@@ -145,6 +145,10 @@ func (r *request) explain() {
 		text = strconv.AppendFloat(text, v.Score, 'f', 4, 64)
 		text = append(text, " level="...)
 		text = append(text, v.Level.String()...)
+		if v.Why != nil {
+			text = append(text, ": "...)
+			text = append(text, v.Why.Text...)
+		}
 	default:
 		text = append(text, v.Origin.String()...)
 	}

@@ -292,8 +292,8 @@ records:
 	// By the model.
 	r = p.ask("udp", v4, "www."+generated+".", dns.TypeA)
 	check("by the model", r, dns.RcodeNameError, "")
-	if !strings.HasPrefix(edeText(r), "15 model=dga score=0.9") {
-		t.Errorf("EDE %q, want the model and its score", edeText(r))
+	if !strings.HasPrefix(edeText(r), "15 model=dga score=0.9") || !strings.Contains(edeText(r), " level=high: ") {
+		t.Errorf("EDE %q, want the model, its score and its reasons", edeText(r))
 	}
 	// The upstream dies: what is cached still answers, what is not fails with a
 	// reason, and all is well when it is back.

@@ -43,6 +43,7 @@ type commands struct {
 	Serve       serveCmd       `cmd:"" help:"Resolve: forward DNS, judge every name, record, and sinkhole what policy says."`
 	Sniff       sniffCmd       `cmd:"" help:"Read a capture and give the verdicts and records that the resolver would have given."`
 	Score       scoreCmd       `cmd:"" help:"Judge names and print one JSON object for each."`
+	Explain     explainCmd     `cmd:"" help:"Say what is known of names and why: lists, score, what moved it, and the decision."`
 	Features    featuresCmd    `cmd:"" help:"Write the feature matrix of names, for training."`
 	Lists       listsCmd       `cmd:"" help:"Look into lists."`
 	Status      statusCmd      `cmd:"" help:"Say how a running weir is: listeners, upstreams, lists, model, records."`

@@ -110,20 +110,33 @@ func (s *scorer) judgeAll(in io.Reader) error {
 }
 
 func (s *scorer) judge(text string) error {
-	line := scored{Name: text, Level: detect.LevelNone.String(), Action: detect.Pass.String(), Origin: detect.OriginNone.String()}
 	name, err := dnsname.Parse(text)
 	if err != nil {
-		line.Reason, line.Error = "not_a_name", err.Error()
-		return s.out.Encode(&line)
+		return s.out.Encode(notAName(text, err))
 	}
 	v := &s.verdict
 	q := detect.Query{Time: time.Now(), Name: name, Type: dnswire.TypeA, Class: dnswire.ClassIN}
 	s.detection.detector.Inspect(&q, v)
-	line.Registered = v.Registered.String()
-	line.Scored = v.Unscored == detect.Scored
-	line.Reason = v.Unscored.String()
-	line.Origin, line.Level = v.Origin.String(), v.Level.String()
-	line.Action, line.Enforced = v.Action.String(), v.Enforced
+	line := newScored(text, v)
+	if line.Scored && s.features {
+		line.Features = s.vectorOf(name)
+	}
+	return s.out.Encode(line)
+}
+
+func notAName(text string, err error) *scored {
+	return &scored{
+		Name: text, Reason: "not_a_name", Error: err.Error(),
+		Level: detect.LevelNone.String(), Action: detect.Pass.String(), Origin: detect.OriginNone.String(),
+	}
+}
+
+// newScored is a verdict as a line of output. It points into v.
+func newScored(text string, v *detect.Verdict) *scored {
+	line := &scored{
+		Name: text, Registered: v.Registered.String(), Scored: v.Unscored == detect.Scored, Reason: v.Unscored.String(),
+		Origin: v.Origin.String(), Level: v.Level.String(), Action: v.Action.String(), Enforced: v.Enforced,
+	}
 	for _, m := range v.Matches {
 		line.Matches = append(line.Matches, scoredMatch{List: m.List, Rule: m.Rule, Info: m.Info, Kind: m.Kind.String()})
 	}
@@ -132,14 +145,11 @@ func (s *scorer) judge(text string) error {
 		if !math.IsNaN(v.Probability) {
 			line.Probability = &v.Probability
 		}
-		if s.features {
-			line.Features = s.explain(name)
-		}
 	}
-	return s.out.Encode(&line)
+	return line
 }
 
-func (s *scorer) explain(name dnsname.Name) map[string]float64 {
+func (s *scorer) vectorOf(name dnsname.Name) map[string]float64 {
 	model := s.detection.model
 	s.vector = model.Features(s.vector[:0], dnsname.DefaultSuffixes().Split(name))
 	out := make(map[string]float64, len(s.vector))

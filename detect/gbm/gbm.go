@@ -44,9 +44,10 @@ var (
 
 // Model is a checked ensemble. It is immutable and safe for concurrent use.
 type Model struct {
-	ensemble *leaves.Ensemble
-	features int
-	trees    int
+	ensemble  *leaves.Ensemble
+	features  int
+	trees     int
+	explainer *explainer
 	// raw holds *[1]float64 for leaves to write to: it takes them through an
 	// interface, so one on the stack would be one allocation a name.
 	raw sync.Pool
@@ -84,7 +85,7 @@ func Load(r io.Reader, features []string) (m *Model, err error) {
 		return nil, fmt.Errorf("%w: leaves read %d trees for %d outputs, want %d for 1",
 			ErrModel, ensemble.NEstimators(), ensemble.NOutputGroups(), len(e.trees))
 	}
-	m = &Model{ensemble: ensemble, features: len(features), trees: len(e.trees)}
+	m = &Model{ensemble: ensemble, features: len(features), trees: len(e.trees), explainer: newExplainer(e.trees)}
 	m.raw.New = func() any { return new([1]float64) }
 	return m, nil
 }
@@ -107,13 +108,8 @@ func (m *Model) Trees() int { return m.trees }
 // length than the model's, or with a value that is not finite, is an error and
 // never a score. It does not allocate.
 func (m *Model) Score(vector []float64) (float64, error) {
-	if len(vector) != m.features {
-		return 0, fmt.Errorf("%w: %d values, want %d", ErrInput, len(vector), m.features)
-	}
-	for i, v := range vector {
-		if v-v != 0 { // NaN or infinite
-			return 0, fmt.Errorf("%w: value %d is %v", ErrInput, i, v)
-		}
+	if err := m.check(vector); err != nil {
+		return 0, err
 	}
 	raw := m.raw.Get().(*[1]float64)
 	defer m.raw.Put(raw)
@@ -124,4 +120,17 @@ func (m *Model) Score(vector []float64) (float64, error) {
 		return 0, ErrOutput
 	}
 	return 1 / (1 + math.Exp(-raw[0])), nil
+}
+
+// check says what is wrong with a vector.
+func (m *Model) check(vector []float64) error {
+	if len(vector) != m.features {
+		return fmt.Errorf("%w: %d values, want %d", ErrInput, len(vector), m.features)
+	}
+	for i, v := range vector {
+		if v-v != 0 { // NaN or infinite
+			return fmt.Errorf("%w: value %d is %v", ErrInput, i, v)
+		}
+	}
+	return nil
 }

@@ -23,6 +23,7 @@ type tree struct {
 	decision    []int
 	left, right []int
 	value       []float64 // of the leaves
+	count       []uint64  // names of the training in each leaf; empty: not said
 }
 
 // Keys of the text. What is in neither set is refused: it might change what
@@ -36,7 +37,7 @@ var (
 	treeKeys = map[string]bool{
 		"num_leaves": true, "num_cat": true, "split_feature": true, "split_gain": false, "threshold": true,
 		"decision_type": true, "left_child": true, "right_child": true, "leaf_value": true,
-		"leaf_weight": false, "leaf_count": false, "internal_value": false, "internal_weight": false,
+		"leaf_weight": false, "leaf_count": true, "internal_value": false, "internal_weight": false,
 		"internal_count": false, "is_linear": true, "shrinkage": false,
 	}
 )
@@ -146,6 +147,11 @@ func parseTree(s section) (t tree, err error) {
 	if t.value, err = list(s, "leaf_value", leaves, parseFloat); err != nil {
 		return t, err
 	}
+	if s["leaf_count"] != "" {
+		if t.count, err = list(s, "leaf_count", leaves, parseCount); err != nil {
+			return t, err
+		}
+	}
 	if leaves == 1 {
 		return t, nil // a constant; LightGBM writes the other lists empty
 	}
@@ -179,6 +185,9 @@ func list[T any](s section, key string, n int, parse func(string) (T, error)) ([
 }
 
 func parseFloat(s string) (float64, error) { return strconv.ParseFloat(s, 64) }
+
+// parseCount takes as many bits as any training has names; sums stay exact.
+func parseCount(s string) (uint64, error) { return strconv.ParseUint(s, 10, 32) }
 
 // The one kind of split taken: numerical, missing values not treated apart
 // (there are none: Score refuses NaN). Bit 1, "default left", then means nothing.

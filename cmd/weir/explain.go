@@ -1,0 +1,238 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+	"go.uber.org/zap"
+)
+
+// explainCmd shows everything that a verdict rests on.
+type explainCmd struct {
+	Names []string `arg:"" name:"name" help:"Names to explain."`
+	Conf  string   `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge. Default: the built-in model, no lists."`
+	JSON  bool     `help:"Print JSON, one object for each name."`
+}
+
+// explained is all there is to say of a name.
+type explained struct {
+	scored
+	Normal   string             `json:"normal_form"`
+	Suffix   string             `json:"public_suffix"`
+	Unscored string             `json:"reason_text,omitempty"`
+	OneIn    *uint32            `json:"one_in"`
+	BySite   bool               `json:"by_site"`
+	Popular  bool               `json:"popular"`
+	Model    *explainedModel    `json:"model,omitempty"`
+	Bias     float64            `json:"bias"`
+	Margin   float64            `json:"margin"`
+	Why      []explainedGround  `json:"why,omitempty"`
+	Features []explainedFeature `json:"features,omitempty"`
+	Shadow   *explainedShadow   `json:"shadow,omitempty"`
+}
+
+type explainedModel struct {
+	Name       string             `json:"name"`
+	Version    string             `json:"version"`
+	Thresholds map[string]float64 `json:"thresholds"`
+}
+
+type explainedGround struct {
+	Text    string  `json:"text"`
+	LogOdds float64 `json:"log_odds"`
+}
+
+type explainedFeature struct {
+	Feature string  `json:"feature"`
+	Value   float64 `json:"value"`
+	LogOdds float64 `json:"log_odds"`
+}
+
+type explainedShadow struct {
+	Model string  `json:"model"`
+	Score float64 `json:"score"`
+	Level string  `json:"level"`
+}
+
+// Run explains names through the code that judges the resolver's queries.
+func (c *explainCmd) Run(std stdio) error {
+	cfg, err := loadConfig(c.Conf)
+	if err != nil {
+		return err
+	}
+	d, err := newDetection(cfg, zap.NewNop(), newRegistry())
+	if err != nil {
+		return err
+	}
+	if err := d.load(); err != nil {
+		return err
+	}
+	enc := json.NewEncoder(std.out)
+	enc.SetEscapeHTML(false)
+	for i, name := range c.Names {
+		e, err := d.explain(name)
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			err = enc.Encode(e)
+		} else {
+			if i > 0 {
+				fmt.Fprintln(std.out)
+			}
+			err = e.print(std.out)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// explain judges a name as an address query of it would be, and says why.
+func (d *detection) explain(text string) (*explained, error) {
+	e := &explained{}
+	name, err := dnsname.Parse(text)
+	if err != nil {
+		e.scored = *notAName(text, err)
+		e.Unscored = err.Error()
+		return e, nil
+	}
+	var v detect.Verdict
+	d.detector.Inspect(&detect.Query{Time: time.Now(), Name: name, Type: dnswire.TypeA, Class: dnswire.ClassIN}, &v)
+	e.scored = *newScored(text, &v)
+	e.Normal = name.String()
+	split := dnsname.DefaultSuffixes().Split(name)
+	e.Suffix = split.Suffix.String()
+	e.Unscored = v.Unscored.Text()
+	e.BySite, e.Popular = v.BySite, v.Popular
+	if v.OneIn > 0 {
+		e.OneIn = &v.OneIn
+	}
+	if v.Shadow.Model != "" {
+		e.Shadow = &explainedShadow{v.Shadow.Model, v.Shadow.Score, v.Shadow.Level.String()}
+	}
+	if v.Unscored != detect.Scored {
+		return e, nil
+	}
+	info := d.model.Info()
+	e.Model = &explainedModel{Name: info.Name, Version: info.Version, Thresholds: map[string]float64{}}
+	for _, t := range info.Thresholds {
+		e.Model.Thresholds[t.Level.String()] = t.Score
+	}
+	why, err := d.model.Explain(split)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", text, err)
+	}
+	e.Bias, e.Margin = why.Bias, why.Margin
+	for _, g := range why.Grounds {
+		e.Why = append(e.Why, explainedGround(g))
+	}
+	for _, f := range why.Features {
+		e.Features = append(e.Features, explainedFeature(f))
+	}
+	return e, nil
+}
+
+// print writes e for people. Names are in presentation form, which has no
+// control characters; what feeds say is quoted.
+func (e *explained) print(w io.Writer) error {
+	var b strings.Builder
+	line := func(what, format string, args ...any) {
+		fmt.Fprintf(&b, "  %-18s %s\n", what, fmt.Sprintf(format, args...))
+	}
+	if e.Reason == "not_a_name" {
+		fmt.Fprintf(&b, "%+q\n", e.Name)
+		line("not a name", "%s", e.Error)
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+	fmt.Fprintf(&b, "%s\n", e.Normal)
+	line("registered domain", "%s", orNone(e.Registered))
+	line("public suffix", "%s", orNone(e.Suffix))
+	for _, m := range e.Matches {
+		info := ""
+		if m.Info != "" {
+			info = fmt.Sprintf(" (%+q)", m.Info)
+		}
+		line("list "+m.List, "rule %s%s", m.Rule, info)
+	}
+	if e.Scored {
+		e.printScore(line)
+	} else {
+		line("not scored", "%s: %s", e.Reason, e.Unscored)
+	}
+	line("decision", "%s", e.decision())
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (e *explained) printScore(line func(what, format string, args ...any)) {
+	probability := "no calibration"
+	if e.Probability != nil {
+		probability = fmt.Sprintf("probability %.4f", *e.Probability)
+	}
+	line("score", "%.4f, level %s, %s (model %s %s)", *e.Score, e.Level, probability, e.Model.Name, e.Model.Version)
+	if e.OneIn != nil {
+		line("on this site", "1 in %d names scores this high", *e.OneIn)
+	}
+	if e.Shadow != nil {
+		line("shadow", "%.4f, level %s (model %s)", e.Shadow.Score, e.Shadow.Level, e.Shadow.Model)
+	}
+	line("log-odds", "%+.2f for any name", e.Bias)
+	for _, g := range e.Why {
+		if math.Abs(g.LogOdds) >= 0.005 {
+			line("", "%+.2f %s", g.LogOdds, g.Text)
+		}
+	}
+	line("", "%+.2f in all: score %.4f", e.Margin, *e.Score)
+}
+
+// decision is the verdict in a sentence.
+func (e *explained) decision() string {
+	var notes []string
+	if e.BySite {
+		notes = append(notes, "by its rarity on this site")
+	}
+	if e.Popular {
+		notes = append(notes, "not enforced since the name is popular")
+	}
+	note := ""
+	if len(notes) > 0 {
+		note = " (" + strings.Join(notes, "; ") + ")"
+	}
+	switch {
+	case e.Origin == detect.OriginNone.String():
+		return "pass, not judged"
+	case e.Action == detect.Pass.String():
+		return "pass, by " + e.Origin + note
+	case e.Enforced:
+		return e.Action + ", by " + e.Origin + note
+	}
+	return "pass, only watched: policy wants " + e.Action + ", by " + e.Origin + note
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return s
+}
+
+// Validate wants a name, for kong.
+func (c *explainCmd) Validate() error {
+	for _, name := range c.Names {
+		if name == "" {
+			return errors.New("an empty name: which one?")
+		}
+	}
+	return nil
+}
