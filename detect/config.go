@@ -50,6 +50,9 @@ type ModelConfig struct {
 	Mode string `yaml:"mode"`
 	// Path is a folder with a model to use instead of the built-in one.
 	Path string `yaml:"path"`
+	// ShadowPath is a folder with a model on trial: it is asked too, recorded
+	// and counted, and never enforced. Empty: none.
+	ShadowPath string `yaml:"shadow_path"`
 	// Level from which a score counts as a detection: low, medium or high. The
 	// model's card states the false positive rate of each. Default high.
 	Level string `yaml:"level"`

@@ -40,6 +40,7 @@ type state struct {
 	model  *Model  // nil: none, and names go unscored
 	scores *scores // of this model
 	whys   *whys   // of this model
+	shadow *shadow // nil: no model is on trial
 }
 
 // New makes a Detector. model may be nil: names are then "not judged".
@@ -55,13 +56,17 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 		return err
 	}
 	next := &state{policy: p, model: model}
-	if old := d.state.Load(); old != nil && old.model == model && model != nil && cfg.Model.CacheEntries <= len(old.scores.sets)*ways {
+	old := d.state.Load()
+	if old != nil {
+		next.shadow = old.shadow.resized(cfg.Model.CacheEntries)
+	}
+	if old != nil && old.model == model && model != nil && cfg.Model.CacheEntries <= len(old.scores.sets)*ways {
 		next.scores, next.whys = old.scores, old.whys
 	} else if model != nil {
 		next.scores, next.whys = newScores(cfg.Model.CacheEntries), newWhys()
 	}
 	d.state.Store(next)
-	d.metrics.setModel(model)
+	d.metrics.setModels(model, next.shadow.which())
 	return nil
 }
 
@@ -138,6 +143,9 @@ func (d *Detector) score(st *state, q *Query, v *Verdict) {
 		d.metrics.scored(score, time.Since(began))
 	}
 	v.Score, v.Level, v.Probability = score, st.model.Level(score), st.model.Probability(score)
+	if st.shadow != nil {
+		d.askShadow(st.shadow, split, v)
+	}
 	if v.Origin == OriginNone {
 		v.Origin = OriginModel
 	}

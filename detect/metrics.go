@@ -12,9 +12,13 @@ import (
 type metrics struct {
 	verdicts [len(originNames)][len(actionNames)][2]atomic.Uint64
 	failed   atomic.Uint64
-	score    prometheus.Histogram
-	took     prometheus.Histogram
-	model    *prometheus.GaugeVec
+	// compared counts registered domains by the level that the model in use
+	// gave them and the level that the model on trial did.
+	compared     [len(levelNames)][len(levelNames)]atomic.Uint64
+	shadowFailed atomic.Uint64
+	score        prometheus.Histogram
+	took         prometheus.Histogram
+	model        *prometheus.GaugeVec
 }
 
 var (
@@ -23,6 +27,14 @@ var (
 		[]string{"origin", "action", "mode"}, nil)
 	failedDesc = prometheus.NewDesc("weir_detect_failures_total",
 		"Names that could not be judged because the scorer failed.", nil, nil)
+)
+
+var (
+	comparedDesc = prometheus.NewDesc("weir_shadow_names_total",
+		"Registered domains by the level that the model in use gave them and the one that the model on trial did.",
+		[]string{"level", "shadow_level"}, nil)
+	shadowFailedDesc = prometheus.NewDesc("weir_shadow_failures_total",
+		"Names that the model on trial failed on.", nil, nil)
 )
 
 var modeNames = [2]string{ModeMonitor, ModeEnforce}
@@ -41,8 +53,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		model: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "weir_model_info",
-			Help: "The model in use; the value is always 1.",
-		}, []string{"name", "version", "features", "sha256"}),
+			Help: "The models: the one in use, and the one on trial (role shadow); the value is always 1.",
+		}, []string{"role", "name", "version", "features", "sha256"}),
 	}
 	reg.MustRegister(m.score, m.took, m.model, m)
 	return m
@@ -63,11 +75,13 @@ func (m *metrics) scored(score float64, took time.Duration) {
 	m.took.Observe(took.Seconds())
 }
 
-func (m *metrics) setModel(model *Model) {
+func (m *metrics) setModels(live, shadow *Model) {
 	m.model.Reset()
-	if model != nil {
-		info := model.Info()
-		m.model.WithLabelValues(info.Name, info.Version, info.FeatureSet, info.SHA256).Set(1)
+	for role, model := range map[string]*Model{"live": live, "shadow": shadow} {
+		if model != nil {
+			info := model.Info()
+			m.model.WithLabelValues(role, info.Name, info.Version, info.FeatureSet, info.SHA256).Set(1)
+		}
 	}
 }
 
@@ -75,6 +89,8 @@ func (m *metrics) setModel(model *Model) {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- verdictsDesc
 	ch <- failedDesc
+	ch <- comparedDesc
+	ch <- shadowFailedDesc
 }
 
 // Collect is part of prometheus.Collector. Series that never moved are left
@@ -91,4 +107,12 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(failedDesc, prometheus.CounterValue, float64(m.failed.Load()))
+	ch <- prometheus.MustNewConstMetric(shadowFailedDesc, prometheus.CounterValue, float64(m.shadowFailed.Load()))
+	for live := range m.compared {
+		for shadow := range m.compared[live] {
+			if n := m.compared[live][shadow].Load(); n > 0 {
+				ch <- prometheus.MustNewConstMetric(comparedDesc, prometheus.CounterValue, float64(n), levelNames[live], levelNames[shadow])
+			}
+		}
+	}
 }

@@ -16,6 +16,7 @@ type policy struct {
 	model          rule
 	modelOff       bool
 	modelLevel     Level
+	cacheEntries   int
 	rebinding      rule
 	cname, address string
 	rebindingMode  string
@@ -57,6 +58,7 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	checkMode(&errs, "answers.rebinding", c.Answers.Rebinding, ModeOff, ModeMonitor, ModeEnforce)
 	p.modelLevel = parseLevel(&errs, "model.level", c.Model.Level)
 	p.modelOff = c.Model.Mode == ModeOff
+	p.cacheEntries = c.Model.CacheEntries
 	if c.Model.CacheEntries < minScoreEntries || c.Model.CacheEntries > maxScoreEntries {
 		errs = append(errs, fmt.Errorf("model.cache_entries: must be %d to %d, got %d", minScoreEntries, maxScoreEntries, c.Model.CacheEntries))
 	}

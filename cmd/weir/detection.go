@@ -19,13 +19,13 @@ import (
 // sniffer and score differ only in where the names come from.
 type detection struct {
 	lists    *blocklist.Lists
-	model    *detect.Model
+	models   models
 	detector *detect.Detector
 }
 
 // newDetection loads the model and makes the lists, which load fills.
 func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer) (*detection, error) {
-	model, err := loadModel(&cfg.Detect.Model)
+	models, err := loadModels(&cfg.Detect.Model, models{})
 	if err != nil {
 		return nil, err
 	}
@@ -37,34 +37,62 @@ func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer) (*det
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
 	}
-	d, err := detect.New(cfg.Detect, cfg.policies(), model, detect.Deps{
+	d, err := detect.New(cfg.Detect, cfg.policies(), models.live, detect.Deps{
 		Log: log.Named("detect"), Registry: reg, Lists: lists, Suffixes: dnsname.DefaultSuffixes(),
 	})
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
 	}
-	return &detection{lists: lists, model: model, detector: d}, nil
+	d.SetShadow(models.shadow)
+	return &detection{lists: lists, models: models, detector: d}, nil
 }
 
 // load reads whatever of the lists is at hand: inline entries, files, and the
 // last good copies of URLs. It asks no network.
 func (d *detection) load() error { return exitWith(exitIntegrity, d.lists.Load()) }
 
-// loadModel loads the configured model, or the built-in one.
-func loadModel(cfg *detect.ModelConfig) (*detect.Model, error) {
+// models are those of a configuration. Either may be nil.
+type models struct{ live, shadow *detect.Model }
+
+// loadModels loads the configured model or the built-in one, and the one on
+// trial. A model that is loaded already, by its SHA-256, is taken from old, so
+// that its scores stay cached.
+func loadModels(cfg *detect.ModelConfig, old models) (m models, err error) {
 	if cfg.Mode == detect.ModeOff {
-		return nil, nil
+		return m, nil
 	}
 	if cfg.Path == "" {
-		m, err := detect.EmbeddedModel()
-		return m, exitWith(exitIntegrity, err)
+		m.live, err = detect.EmbeddedModel()
+		err = exitWith(exitIntegrity, err)
+	} else {
+		m.live, err = loadModel("detect.model.path", cfg.Path)
 	}
-	m, err := detect.LoadModel(os.DirFS(cfg.Path))
-	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, detect.ErrModelIntegrity) {
-		return nil, exitWith(exitConfig, fmt.Errorf("detect.model.path: %s: %w", cfg.Path, err))
+	if err == nil && cfg.ShadowPath != "" {
+		m.shadow, err = loadModel("detect.model.shadow_path", cfg.ShadowPath)
 	}
 	if err != nil {
-		return nil, exitWith(exitIntegrity, fmt.Errorf("detect.model.path: %s: %w", cfg.Path, err))
+		return models{}, err
+	}
+	m.live, m.shadow = sameModel(m.live, old.live), sameModel(m.shadow, old.shadow)
+	return m, nil
+}
+
+// sameModel is old if it is the same model as next.
+func sameModel(next, old *detect.Model) *detect.Model {
+	if next != nil && old != nil && next.Info().SHA256 == old.Info().SHA256 {
+		return old
+	}
+	return next
+}
+
+// loadModel loads the model in a folder that the configuration names.
+func loadModel(setting, path string) (*detect.Model, error) {
+	m, err := detect.LoadModel(os.DirFS(path))
+	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, detect.ErrModelIntegrity) {
+		return nil, exitWith(exitConfig, fmt.Errorf("%s: %s: %w", setting, path, err))
+	}
+	if err != nil {
+		return nil, exitWith(exitIntegrity, fmt.Errorf("%s: %s: %w", setting, path, err))
 	}
 	return m, nil
 }

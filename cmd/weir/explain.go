@@ -123,12 +123,12 @@ func (d *detection) explain(text string) (*explained, error) {
 	if v.Unscored != detect.Scored {
 		return e, nil
 	}
-	info := d.model.Info()
+	info := d.models.live.Info()
 	e.Model = &explainedModel{Name: info.Name, Version: info.Version, Thresholds: map[string]float64{}}
 	for _, t := range info.Thresholds {
 		e.Model.Thresholds[t.Level.String()] = t.Score
 	}
-	why, err := d.model.Explain(split)
+	why, err := d.models.live.Explain(split)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", text, err)
 	}

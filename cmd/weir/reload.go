@@ -37,12 +37,9 @@ func (s *service) reload(load func() (*config, error)) error {
 	if err != nil {
 		return err
 	}
-	model, err := loadModel(&next.Detect.Model)
+	models, err := loadModels(&next.Detect.Model, s.detection.models)
 	if err != nil {
 		return err
-	}
-	if model != nil && s.detection.model != nil && model.Info().SHA256 == s.detection.model.Info().SHA256 {
-		model = s.detection.model // the same one: its scores stay cached
 	}
 	up, err := s.upstreams.prepare(next.Resolver.Upstream)
 	if err != nil {
@@ -52,15 +49,16 @@ func (s *service) reload(load func() (*config, error)) error {
 		return err
 	}
 	// From here on nothing fails: every value was validated by load.
-	if err := s.detection.detector.Swap(next.Detect, next.policies(), model); err != nil {
+	if err := s.detection.detector.Swap(next.Detect, next.policies(), models.live); err != nil {
 		return err
 	}
+	s.detection.detector.SetShadow(models.shadow)
 	s.upstreams.swap(up)
 	if err := s.resolver.Swap(next.Resolver, s.upstreams); err != nil {
 		return err
 	}
 	s.warnFixed(next)
-	s.detection.model = model
+	s.detection.models = models
 	s.cfg.Store(next)
 	return nil
 }

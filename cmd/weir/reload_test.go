@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -31,6 +32,48 @@ func (p *process) reload(msg string) {
 	}
 }
 
+// load is a stream of queries by several clients: each name twice, for a miss
+// and a hit.
+type load struct {
+	stop        chan struct{}
+	clients     sync.WaitGroup
+	asked, lost atomic.Int64
+}
+
+func startLoad(addr string) *load {
+	l := &load{stop: make(chan struct{})}
+	for i := range 3 {
+		l.clients.Go(func() {
+			c := dns.Client{Timeout: 5 * time.Second}
+			for n := 0; ; n++ {
+				select {
+				case <-l.stop:
+					return
+				default:
+				}
+				m := new(dns.Msg)
+				m.SetQuestion(fmt.Sprintf("n%d-%d.example.com.", i, n/2), dns.TypeA)
+				r, _, err := c.Exchange(m, addr)
+				l.asked.Add(1)
+				if err != nil || r.Rcode != dns.RcodeSuccess || len(r.Answer) != 1 {
+					l.lost.Add(1)
+				}
+			}
+		})
+	}
+	return l
+}
+
+// end stops the clients and says what they lost.
+func (l *load) end(t *testing.T, p *process) {
+	t.Helper()
+	close(l.stop)
+	l.clients.Wait()
+	if l.lost.Load() != 0 || l.asked.Load() < 100 {
+		t.Errorf("%d of %d queries lost during reloads, want none of at least 100\n%s", l.lost.Load(), l.asked.Load(), p.log())
+	}
+}
+
 // Reloads, good and bad, while clients ask: not one query is lost, a good one
 // takes effect at once, and after a bad one everything is as it was.
 func TestReloadLosesNoQuery(t *testing.T) {
@@ -52,28 +95,7 @@ func TestReloadLosesNoQuery(t *testing.T) {
 	p := startWeir(t, "-c", conf, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", dir)
 	addr := p.listen[0]
 
-	stop := make(chan struct{})
-	var clients sync.WaitGroup
-	var asked, lost atomic.Int64
-	for i := range 3 {
-		clients.Go(func() {
-			c := dns.Client{Timeout: 5 * time.Second}
-			for n := 0; ; n++ {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				m := new(dns.Msg)
-				m.SetQuestion(fmt.Sprintf("n%d-%d.example.com.", i, n/2), dns.TypeA) // each name twice: a miss and a hit
-				r, _, err := c.Exchange(m, addr)
-				asked.Add(1)
-				if err != nil || r.Rcode != dns.RcodeSuccess || len(r.Answer) != 1 {
-					lost.Add(1)
-				}
-			}
-		})
-	}
+	clients := startLoad(addr)
 	const rounds = 5
 	for range rounds {
 		write(one, "lists:\n  - {name: l, action: nxdomain, inline: [www.example.com]}\n")
@@ -94,11 +116,7 @@ func TestReloadLosesNoQuery(t *testing.T) {
 			t.Errorf("a new upstream: %v, want its answer", r)
 		}
 	}
-	close(stop)
-	clients.Wait()
-	if lost.Load() != 0 || asked.Load() < 100 {
-		t.Errorf("%d of %d queries lost during reloads, want none of at least 100\n%s", lost.Load(), asked.Load(), p.log())
-	}
+	clients.end(t, p)
 	text := p.scrape()
 	for series, want := range map[string]int{
 		`weir_config_reload_total{result="success"}`:  2 * rounds,
@@ -111,6 +129,101 @@ func TestReloadLosesNoQuery(t *testing.T) {
 	}
 	if !strings.Contains(text, fmt.Sprintf("weir_upstream_up{upstream=%q} 1", two.Addr())) || strings.Contains(text, one.Addr()) {
 		t.Error("the metrics are not those of the upstream in use")
+	}
+	p.stop()
+}
+
+// copyModel copies the built-in model's folder with another version.
+func copyModel(t *testing.T, version string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../detect/model")); err != nil {
+		t.Fatal(err)
+	}
+	manifest := filepath.Join(dir, "manifest.json")
+	data, err := os.ReadFile(manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(data, &m); err != nil {
+		t.Fatal(err)
+	}
+	m["version"] = version
+	if data, err = json.Marshal(m); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, manifest, string(data))
+	return dir
+}
+
+// Models come and go, in use and on trial, and broken ones are refused, while
+// clients ask: not one query is lost.
+func TestASwapOfModelsLosesNoQuery(t *testing.T) {
+	up := dnstest.NewServer(t, "example.com", "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n* A 192.0.2.9\n")
+	one, two, broken := copyModel(t, "one"), copyModel(t, "two"), copyModel(t, "broken")
+	if err := os.Truncate(filepath.Join(broken, "model.txt"), 10_000); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "weir.yaml")
+	write := func(model string) {
+		t.Helper()
+		tmp := writeFile(t, conf+".tmp", fmt.Sprintf("resolver:\n  upstream: {servers: [%q]}\ndetect:\n  model: %s\n", up.Addr(), model))
+		if err := os.Rename(tmp, conf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("{}")
+	p := startWeir(t, "-c", conf, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", dir)
+	clients := startLoad(p.listen[0])
+	info := func(role, version string) {
+		t.Helper()
+		text := p.scrape()
+		n := 0
+		for line := range strings.Lines(text) {
+			if strings.HasPrefix(line, "weir_model_info{") && strings.Contains(line, fmt.Sprintf("role=%q", role)) {
+				n++
+				if !strings.Contains(line, fmt.Sprintf("version=%q", version)) {
+					t.Errorf("the %s model is %s, want version %s", role, strings.TrimSpace(line), version)
+				}
+			}
+		}
+		if n != 1 {
+			t.Errorf("%d %s models, want 1", n, role)
+		}
+	}
+	const rounds = 4
+	for range rounds {
+		write(fmt.Sprintf("{path: %q, shadow_path: %q}", one, two))
+		p.reload("reloaded")
+		info("live", "one")
+		info("shadow", "two")
+		for _, bad := range []string{"{path: %q}", "{shadow_path: %q}"} {
+			write(fmt.Sprintf(bad, broken))
+			p.reload("reload rejected")
+			info("live", "one")
+			info("shadow", "two")
+		}
+		write(fmt.Sprintf("{path: %q, shadow_path: %q}", two, one))
+		p.reload("reloaded")
+		info("live", "two")
+		info("shadow", "one")
+	}
+	clients.end(t, p)
+	text := p.scrape()
+	for series, want := range map[string]int{
+		`weir_config_reload_total{result="success"}`:  2 * rounds,
+		`weir_config_reload_total{result="rejected"}`: 2 * rounds,
+		`weir_detect_failures_total`:                  0,
+		`weir_shadow_failures_total`:                  0,
+	} {
+		if got := metric(text, series); got != fmt.Sprint(want) {
+			t.Errorf("%s = %s, want %d", series, got, want)
+		}
+	}
+	if got := metric(text, `weir_shadow_names_total{level="none",shadow_level="none"}`); got == "" || got == "0" {
+		t.Errorf("%q names compared with the model on trial, want some", got)
 	}
 	p.stop()
 }

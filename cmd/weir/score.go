@@ -150,7 +150,7 @@ func newScored(text string, v *detect.Verdict) *scored {
 }
 
 func (s *scorer) vectorOf(name dnsname.Name) map[string]float64 {
-	model := s.detection.model
+	model := s.detection.models.live
 	s.vector = model.Features(s.vector[:0], dnsname.DefaultSuffixes().Split(name))
 	out := make(map[string]float64, len(s.vector))
 	for i, f := range model.FeatureNames() {

@@ -230,8 +230,8 @@ func (s *service) announce() {
 		metrics = "http://" + addr + "/metrics"
 	}
 	model := "none"
-	if s.detection.model != nil {
-		info := s.detection.model.Info()
+	if s.detection.models.live != nil {
+		info := s.detection.models.live.Info()
 		model = info.Name + " " + info.Version + " (" + cfg.Detect.Model.Mode + ")"
 	}
 	s.log.Info("weir started",
