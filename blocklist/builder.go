@@ -1,10 +1,9 @@
 package blocklist
 
 import (
+	"encoding/binary"
 	"errors"
-	"hash/maphash"
 	"net/netip"
-	"strings"
 
 	"github.com/weirdns/weir/internal/dnsname"
 )
@@ -12,26 +11,55 @@ import (
 // maxInfo bounds the info string of one entry, in octets.
 const maxInfo = 256
 
-var errFull = errors.New("more entries than one list can hold")
+var (
+	errFull = errors.New("more entries than one list can hold")
+	// errCrowded: the hash is keyed, so no list of names comes about that way by
+	// chance; and a lookup reads its whole bucket.
+	errCrowded = errors.New("too many different names in one place of the table")
+)
 
-// builder makes a set. Entries go straight into the arena and the table is
-// made at the end, when their number is known: what a build needs at its peak
-// is what the set needs afterwards and a block or two.
+// workshop is where sets are built: what their hashes are keyed with, so that
+// one hash serves all lists, and the folder for what does not fit into memory
+// meanwhile.
+type workshop struct {
+	seed uint64
+	dir  string // "": build in memory, whatever it takes
+}
+
+// builder makes a set. Entries are noted one after the other in the partition
+// of the hash space where they belong, and a partition that grows goes to a
+// file: what a build needs at its peak is a few megabytes, however long the
+// list is. freeze then builds the partitions one by one.
 type builder struct {
+	shop  workshop
 	set   set
-	open  strings.Builder // the block being filled
-	count int             // entries added, doubles included
-	owns  bool            // some entry has a mind of its own
+	parts [partitions]part
+	spill spill
+	held  int // octets of notes in memory
+	count int // entries added, doubles included
 	// locals are the answers of LocalData entries; dropped counts addresses'
 	// lines that found no room in one.
 	locals  locals
 	dropped int
-	buf     []byte // one encoded entry
-	names   [dnsname.MaxText + 2]byte
+	buf     []byte // one note
+	// limits, for tests to lower.
+	spillFrom, maxPart, maxData int
 }
 
-func newBuilder(seed maphash.Seed) *builder {
-	return &builder{set: set{seed: seed}}
+const (
+	// chunkSize is how much of a partition is kept together.
+	chunkSize = 16 << 10
+	// spillFrom is how many octets of notes are held before they go to a file.
+	spillFrom = 4 << 20
+	// maxPart bounds one partition, which is built in memory. With 64 of them, a
+	// list of 60 million names fits; one that says the same name as often does not.
+	maxPart = 48 << 20
+	// maxData is what 32 bit offsets can address.
+	maxData = 1<<32 - 1
+)
+
+func newBuilder(shop workshop) *builder {
+	return &builder{shop: shop, set: set{seed: shop.seed}, spillFrom: spillFrom, maxPart: maxPart, maxData: maxData}
 }
 
 // addName adds a rule for name; flags holds flagExact, flagBelow or both.
@@ -39,184 +67,123 @@ func (b *builder) addName(name dnsname.Name, flags uint8, info string) error {
 	return b.addOwn(name, entry{flags: flags, info: info})
 }
 
-// addOwn is addName for an entry with a mind of its own; e has no text yet.
+// addOwn is addName for an entry with a mind of its own.
 func (b *builder) addOwn(name dnsname.Name, e entry) error {
 	b.set.depths |= depthBit(name.Labels())
-	e.flags = e.flags &^ flagStar
-	return b.add(e, name.AppendText(b.names[:0]))
+	b.buf = noteHead(b.buf[:0], hashName(b.set.seed, name), e.flags&(flagScope|flagObserve), &e)
+	b.buf = appendKey(b.buf, name)
+	return b.note(e.info)
 }
 
-// addAddr adds an address; e has neither scope nor text.
-func (b *builder) addAddr(addr netip.Addr, e entry) error {
-	e.flags = flagAddr
-	return b.add(e, addrText(b.names[:0], addr))
-}
-
-// add appends e, whose text is made of its key.
-func (b *builder) add(e entry, key []byte) error {
-	e.flags &= flagScope | flagAddr | flagObserve | flagSplit
-	if e.flags&(flagScope|flagAddr) == flagBelow {
-		e.flags |= flagStar
+// addNetwork adds a network of that kind; a single address is one of full length.
+func (b *builder) addNetwork(kind byte, p netip.Prefix, e entry) error {
+	if kind == clientNetwork {
+		b.set.clients.add(p)
+	} else {
+		b.set.answers.add(p)
 	}
-	if e.info != "" {
-		e.flags |= flagInfo
-		e.info = e.info[:min(len(e.info), maxInfo)]
-	}
-	if e.own != 0 {
-		e.flags |= flagOwn
-		b.owns = true
-	}
-	b.buf = append(b.buf[:0], e.flags)
-	if e.own != 0 {
-		b.buf = append(b.buf, byte(e.own))
-		if e.own.policy() == LocalData {
-			b.buf = appendLen(b.buf, int(e.local))
-		}
-	}
-	var mark string
-	switch star := e.flags&flagStar != 0; {
-	case e.own.passes() && star:
-		mark = passMark + starMark
-	case e.own.passes():
-		mark = passMark
-	case star:
-		mark = starMark
-	}
-	b.buf = appendLen(b.buf, len(mark)+len(key))
-	b.buf = append(b.buf, mark...)
+	var buf [maxNetworkKey]byte
+	key := appendNetwork(buf[:0], kind, p.Addr(), p.Bits())
+	b.buf = noteHead(b.buf[:0], hashNetwork(b.set.seed, key), flagAddr|e.flags&flagObserve, &e)
 	b.buf = append(b.buf, key...)
-	if e.info != "" {
-		b.buf = append(appendLen(b.buf, len(e.info)), e.info...)
-	}
-	if b.open.Len()+len(b.buf) > blockSize {
-		if err := b.seal(); err != nil {
-			return err
-		}
-		b.open.Grow(blockSize) // a list that fills one block is likely to fill another
-	}
-	b.open.Write(b.buf)
-	b.count++
-	return nil
+	return b.note(e.info)
 }
 
-// seal closes the open block.
-func (b *builder) seal() error {
-	if len(b.set.blocks) == maxBlocks-1 {
+// A note is an entry on its way to the set: the hash, and then what the set
+// has, but own and local always, with the length of the info at the end.
+
+// noteHead begins a note.
+func noteHead(dst []byte, h uint64, flags uint8, e *entry) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, h)
+	dst = append(dst, flags, byte(e.own))
+	return binary.LittleEndian.AppendUint16(dst, e.local)
+}
+
+const noteHeadSize = 8 + 1 + 1 + 2
+
+// readNote reads the note at the front of b. Its key and info share memory with it.
+func readNote(b []byte) (h uint64, f found, size int) {
+	h = binary.LittleEndian.Uint64(b)
+	f.flags, f.own, f.local = b[8], own(b[9]), binary.LittleEndian.Uint16(b[10:])
+	n := noteHeadSize + keyLen(b[noteHeadSize:], f.flags)
+	f.key = b[noteHeadSize:n]
+	l, w := readLen(b[n:])
+	f.info = b[n+w : n+w+l]
+	return h, f, n + w + l
+}
+
+// note ends the note in b.buf and puts it into its partition.
+func (b *builder) note(info string) error {
+	info = info[:min(len(info), maxInfo)]
+	b.buf = append(appendLen(b.buf, len(info)), info...)
+	p := &b.parts[binary.LittleEndian.Uint64(b.buf)>>(64-partitionBits)]
+	if p.size+len(b.buf) > b.maxPart {
 		return errFull
 	}
-	block := b.open.String()
-	if b.open.Cap() > len(block)+len(block)/16 {
-		block = strings.Clone(block)
+	b.count++
+	b.held += len(b.buf)
+	p.append(b.buf)
+	if b.held >= b.spillFrom && b.spill.usable(b.shop) {
+		b.spillAll()
 	}
-	b.set.blocks = append(b.set.blocks, block)
-	b.open = strings.Builder{}
 	return nil
 }
 
-// freeze makes the table and gives the set away; the builder is done. Entries
-// for the same key that want the same become one that matches what each of them
-// matched, with the info of the first that has any; settle has the others.
-func (b *builder) freeze() (*set, error) {
-	if err := b.seal(); err != nil {
-		return nil, err
-	}
-	// Three quarters full: with tags, a longer probe costs next to nothing.
-	size := b.count + b.count/3 + 1
-	b.set.tags = make([]uint8, size)
-	b.set.slots = make([]uint32, size)
-	for block, text := range b.set.blocks { // merged entries go to blocks behind these
-		for at := 0; at < len(text); {
-			e, n := readEntry(text[at:])
-			if err := b.insert(e, uint32(block)<<blockBits|uint32(at)); err != nil {
-				return nil, err
-			}
-			at += n
+// part is the notes of one partition: those in the spill file first.
+type part struct {
+	size    int // of all
+	spilled []segment
+	chunks  [][]byte
+}
+
+// append adds a note. A note is never cut in two.
+func (p *part) append(note []byte) {
+	p.size += len(note)
+	if n := len(p.chunks); n > 0 {
+		last := p.chunks[n-1]
+		// The first chunk grows, since most lists are short.
+		if len(last)+len(note) <= cap(last) || n == 1 && len(last)+len(note) <= chunkSize {
+			p.chunks[n-1] = append(last, note...)
+			return
 		}
+		p.chunks = append(p.chunks, append(make([]byte, 0, chunkSize), note...))
+		return
 	}
-	if b.open.Len() > 0 {
-		if err := b.seal(); err != nil {
+	p.chunks = append(p.chunks, append([]byte(nil), note...))
+}
+
+// spillAll moves what is in memory to the file. If that fails, it stays.
+func (b *builder) spillAll() {
+	for i := range b.parts {
+		p := &b.parts[i]
+		for n, c := range p.chunks {
+			seg, err := b.spill.write(c)
+			if err != nil {
+				p.chunks = p.chunks[n:]
+				return // the disk is full: go on in memory
+			}
+			b.held -= len(c)
+			p.spilled = append(p.spilled, seg)
+			p.chunks[n] = c[:0]
+		}
+		p.chunks = p.chunks[:min(len(p.chunks), 1)]
+	}
+}
+
+// load appends all notes of a partition to dst.
+func (b *builder) load(dst []byte, p *part) ([]byte, error) {
+	for _, seg := range p.spilled {
+		n := len(dst)
+		dst = append(dst, make([]byte, seg.size)...)
+		if err := b.spill.read(dst[n:], seg); err != nil {
 			return nil, err
 		}
 	}
-	b.set.locals = b.locals.all
-	if b.owns {
-		for e := range b.set.all {
-			if e.own.passes() {
-				b.set.passes++
-			}
-		}
+	for _, c := range p.chunks {
+		dst = append(dst, c...)
 	}
-	return &b.set, nil
+	return dst, nil
 }
 
-func (b *builder) insert(e entry, offset uint32) error {
-	h, err := b.hash(&e)
-	if err != nil {
-		return err
-	}
-	i, ok := b.probe(h, &e, 0)
-	switch {
-	case !ok:
-		b.place(h, i, &e, offset)
-		return nil
-	case e.flags&flagAddr == 0:
-		if old := b.entry(b.set.slots[i]); old.flags&flagSplit != 0 || !b.join(&old, &e) {
-			return b.settle(h, i, b.entry(b.set.slots[i]), e)
-		}
-	}
-	return b.merge(i, b.entry(b.set.slots[i]), e)
-}
-
-// probe finds the slot of an entry with e's key, and that scope if one is
-// given, or the free slot where the search ends.
-func (b *builder) probe(h uint64, e *entry, scope uint8) (i int, ok bool) {
-	s := &b.set
-	i, tag := home(h, len(s.tags))
-	for s.tags[i] != 0 {
-		if s.tags[i] == tag {
-			old := b.entry(s.slots[i])
-			if old.flags&flagAddr == e.flags&flagAddr && old.key() == e.key() && (scope == 0 || old.flags&scope != 0) {
-				return i, true
-			}
-		}
-		if i++; i == len(s.tags) {
-			i = 0
-		}
-	}
-	return i, false
-}
-
-// place takes a free slot. There is one for each entry that was added, and a
-// key takes two only where it was added twice.
-func (b *builder) place(h uint64, i int, e *entry, offset uint32) {
-	s := &b.set
-	_, tag := home(h, len(s.tags))
-	s.tags[i], s.slots[i] = tag, offset
-	if e.flags&flagAddr != 0 {
-		s.addrs++
-	} else {
-		s.names++
-	}
-}
-
-// entry is set.entry, for merged entries in the open block too.
-func (b *builder) entry(slot uint32) entry {
-	block, at := int(slot>>blockBits), slot&(blockSize-1)
-	if block == len(b.set.blocks) {
-		e, _ := readEntry(b.open.String()[at:])
-		return e
-	}
-	return b.set.entry(slot)
-}
-
-// hash is what lookups compute: of a name its wire form, of an address its text.
-func (b *builder) hash(e *entry) (uint64, error) {
-	if e.flags&flagAddr != 0 {
-		return maphash.String(b.set.seed, e.key()), nil
-	}
-	name, err := dnsname.AppendParse(b.names[:0], e.key())
-	if err != nil {
-		return 0, err // our own text: it was a Name when it was added
-	}
-	return maphash.Bytes(b.set.seed, name), nil
-}
+// close releases what the build took, for whoever ends it before freeze or after.
+func (b *builder) close() { b.spill.close() }

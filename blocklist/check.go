@@ -2,7 +2,6 @@ package blocklist
 
 import (
 	"bytes"
-	"hash/maphash"
 	"io"
 )
 
@@ -39,7 +38,7 @@ func Check(r io.Reader, c *Config, refused func(RefusedLine)) (*Report, error) {
 		return &Report{Format: d.Format}, err
 	}
 	p := newParser(&d, nil)
-	p.out = newBuilder(maphash.MakeSeed())
+	p.out = newBuilder(workshop{})
 	p.onReject = func(reason Reason) {
 		line := bytes.TrimSpace(p.text)
 		refused(RefusedLine{p.lines, reason, string(line[:min(len(line), maxRefusedText)])})

@@ -2,7 +2,6 @@ package blocklist
 
 import (
 	"errors"
-	"hash/maphash"
 	"io"
 	"time"
 )
@@ -15,13 +14,15 @@ type data struct {
 	sha256             string
 	loaded, checked    time.Time
 	etag, lastModified string
+	compiled           bool // opened and not built
 }
 
 // compile parses a whole source into data; its error is a refusal or r's own.
-func compile(r io.Reader, c *Config, g *guard, seed maphash.Seed) (*data, error) {
+func compile(r io.Reader, c *Config, g *guard, shop workshop) (*data, error) {
 	p := newParser(c, g)
-	p.out = newBuilder(seed)
+	p.out = newBuilder(shop)
 	if err := p.read(r); err != nil {
+		p.out.close()
 		if errors.Is(err, errFull) {
 			return nil, refuse(resultTooLarge, "%w", err)
 		}
@@ -33,9 +34,19 @@ func compile(r io.Reader, c *Config, g *guard, seed maphash.Seed) (*data, error)
 // data is what was read, ready to serve.
 func (p *parser) data() (*data, error) {
 	set, err := p.out.freeze()
-	if err != nil {
+	switch {
+	case errors.Is(err, errCrowded):
+		return nil, refuse(resultMalformed, "%w", err)
+	case err != nil:
 		return nil, refuse(resultTooLarge, "%w", err)
 	}
 	p.rejected[TooManyAddresses] += p.out.dropped
 	return &data{set: set, format: p.format, rejected: p.rejected}, nil
+}
+
+// release gives up data that are not to serve.
+func (d *data) release() {
+	if d != nil {
+		d.set.release()
+	}
 }

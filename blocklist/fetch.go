@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"net/http"
 	"net/url"
@@ -32,7 +31,7 @@ type request struct {
 	path               string
 	etag, lastModified string
 	had                int // entries that serve now
-	seed               maphash.Seed
+	shop               workshop
 	guard              *guard
 }
 
@@ -102,10 +101,11 @@ func receive(resp *http.Response, q *request) (*fetched, error) {
 		return nil, err
 	}
 	f := &fetched{spool: newSpool(q.path)}
-	if f.data, err = compile(io.TeeReader(body, f.spool), q.cfg, q.guard, q.seed); err == nil {
+	if f.data, err = compile(io.TeeReader(body, f.spool), q.cfg, q.guard, q.shop); err == nil {
 		err = plausible(f.data, q)
 	}
 	if err != nil {
+		f.release()
 		f.spool.close()
 		return nil, err
 	}

@@ -41,11 +41,17 @@ func (g *guard) check(name dnsname.Name, flags uint8) (Reason, bool) {
 		return IPAsName, false
 	case name.Labels() == 1 && !g.suffixes.Split(name).Known:
 		return SingleLabel, false
-	case g.suffixes.IsSuffix(name):
+	}
+	return g.checkHost(name, flags)
+}
+
+// checkHost is check for names of two labels or more that do not end in a number.
+func (g *guard) checkHost(name dnsname.Name, flags uint8) (Reason, bool) {
+	if g.suffixes.IsSuffix(name) {
 		return PublicSuffix, false
 	}
-	if o, ok := g.own[string(name)]; ok {
-		if o.host && flags&flagExact != 0 || o.above && flags&flagBelow != 0 {
+	if len(g.own) > 0 {
+		if o, ok := g.own[string(name)]; ok && (o.host && flags&flagExact != 0 || o.above && flags&flagBelow != 0) {
 			return OwnHost, false
 		}
 	}
@@ -93,38 +99,40 @@ func listable(a netip.Addr) bool {
 
 // purge is s without what g refuses, for when g came to know of a host after s
 // was made; s itself if there is nothing of that kind.
-func (g *guard) purge(s *set) (*set, error) {
+func (g *guard) purge(s *set, shop workshop) (*set, error) {
 	clean := true
 	for host, o := range g.own {
 		name := dnsname.Name(host)
-		if e, ok := s.lookup(name, flagExact); ok && o.host && e.blocks(flagExact) {
+		if f, ok := s.lookup(name, flagExact); ok && o.host && f.blocks(flagExact) {
 			clean = false
 		}
-		if e, ok := s.lookup(name, flagBelow); ok && o.above && e.blocks(flagBelow) {
+		if f, ok := s.lookup(name, flagBelow); ok && o.above && f.blocks(flagBelow) {
 			clean = false
 		}
 	}
 	if clean {
 		return s, nil
 	}
-	b := newBuilder(s.seed)
+	b := newBuilder(shop)
 	b.locals.all = s.locals
-	for e := range s.all {
-		if e.flags&flagAddr == 0 {
-			name, err := dnsname.Parse(e.key())
-			if err != nil {
-				return nil, err // our own text: it was a Name when it was added
-			}
-			if _, ok := g.check(name, e.guarded()); !ok {
-				continue
-			}
-			b.set.depths |= depthBit(name.Labels())
+	var buf [dnsname.MaxWire]byte
+	for f := range s.all {
+		e, err := f.entry(), error(nil)
+		if f.flags&flagAddr != 0 {
+			kind, p := networkOf(f.key)
+			err = b.addNetwork(kind, p, e)
+		} else if name := appendName(buf[:0], f.key); !g.refuses(name, e.guarded()) {
+			err = b.addOwn(name, e) // freeze splits again what there is to split
 		}
-		key := e.key()
-		e.flags &^= flagSplit // freeze splits again what there is to split
-		if err := b.add(e, []byte(key)); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
 	return b.freeze()
+}
+
+// refuses says whether check objects.
+func (g *guard) refuses(name dnsname.Name, flags uint8) bool {
+	_, ok := g.check(name, flags)
+	return !ok
 }

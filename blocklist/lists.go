@@ -3,7 +3,6 @@ package blocklist
 import (
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io/fs"
 	"net/http"
 	"net/netip"
@@ -42,7 +41,7 @@ type Deps struct {
 type Lists struct {
 	deps    Deps
 	metrics *metrics
-	seed    maphash.Seed // of every set, so that one hash serves all lists
+	shop    workshop
 	current atomic.Pointer[Snapshot]
 	guarded http.RoundTripper // connects to public addresses only
 	open    http.RoundTripper // for lists with allow_private
@@ -61,7 +60,7 @@ func New(cfgs []Config, deps Deps) (*Lists, error) {
 		return nil, err
 	}
 	l := &Lists{
-		deps: deps, seed: maphash.MakeSeed(),
+		deps: deps, shop: newWorkshop(deps.Dir),
 		guarded: deps.Transport, open: deps.Transport,
 		changed: make(chan struct{}, 1), fetching: make(chan struct{}, 1),
 	}
@@ -92,7 +91,7 @@ func (l *Lists) publishLocked() {
 	for i, s := range l.sources {
 		lists[i] = s.list
 	}
-	l.current.Store(newSnapshot(l.seed, lists))
+	l.current.Store(newSnapshot(l.shop.seed, lists))
 }
 
 // Load reads inline entries, files and the last good copies of URL lists, and
@@ -111,6 +110,7 @@ func (l *Lists) Load() error {
 		}
 	}
 	l.publishLocked()
+	l.sweep()
 	l.wake()
 	return errors.Join(errs...)
 }
@@ -128,6 +128,7 @@ func (l *Lists) loadLocked(s *source, g *guard) error {
 		return nil
 	}
 	s.take(d)
+	l.keepCompiled(s, d, s.stamp)
 	l.metrics.loaded(s.cfg.Name, resultOK, d)
 	l.logLoaded(s)
 	return nil
@@ -138,14 +139,21 @@ func (l *Lists) readLocked(s *source, g *guard) (d *data, err error) {
 	now := time.Now()
 	switch {
 	case len(s.cfg.Inline) > 0:
-		return loadInline(&s.cfg, g, l.seed, now)
+		return loadInline(&s.cfg, g, workshop{seed: l.shop.seed}, now)
 	case s.cfg.File != "":
-		d, s.stamp, err = loadFile(&s.cfg, g, l.seed, s.entries(), now)
+		stamp := look(s.cfg.File)
+		if d = l.openCompiled(s, g, func(h *setHeader) bool {
+			return h.Stamp == stamp && h.Loaded.Sub(time.Unix(0, stamp.Modified)) > racy
+		}); d != nil {
+			s.stamp, d.checked = stamp, now
+			return d, nil
+		}
+		d, s.stamp, err = loadFile(&s.cfg, g, l.shop, s.entries(), now)
 		return d, err
 	}
 	s.next = now
 	if s.path != "" {
-		d, err = loadCopy(s, g, l.seed)
+		d, err = l.loadCopy(s, g)
 	} else {
 		err = fs.ErrNotExist
 	}
@@ -197,7 +205,7 @@ func (l *Lists) Reconfigure(cfgs []Config) error {
 		if old := before[c.Name]; old != nil && old.cfg.equal(&s.cfg) {
 			s = old
 			if s.list.set != nil {
-				set, err := l.guardFor(s, g).purge(s.list.set)
+				set, err := l.guardFor(s, g).purge(s.list.set, l.shop)
 				errs = append(errs, err)
 				purged[s] = set
 			}
@@ -212,7 +220,10 @@ func (l *Lists) Reconfigure(cfgs []Config) error {
 		return err
 	}
 	for s, set := range purged {
-		s.replace(set)
+		if set != s.list.set {
+			set.release() // it may be mapped, and is not what the text says
+			s.replace(set)
+		}
 	}
 	gone := l.sources
 	l.sources, l.guard = sources, g

@@ -1,5 +1,37 @@
 package blocklist
 
+// A list may speak of one key on several lines. fold brings them together, in
+// the order of the lines.
+
+// folded is what a list says of one key so far: one entry, or two for a name
+// where the name itself and what is below it are treated differently.
+type folded struct {
+	e [2]entry // with two: flagExact, flagBelow
+	n int
+}
+
+// fold adds the next line's entry.
+func (b *builder) fold(w *folded, e entry) {
+	if w.n == 0 {
+		w.e[0], w.n = e, 1
+		return
+	}
+	if e.flags&flagAddr == 0 {
+		old := w.e[0]
+		if w.n == 2 || !b.join(&old, &e) {
+			b.settle(w, e)
+			return
+		}
+	}
+	old := w.e[0]
+	switch {
+	case b.join(&old, &e):
+		w.e[0] = merged(&old, &e)
+	case e.beats(&old): // two entries for an address
+		w.e[0] = e
+	}
+}
+
 // join makes two entries for one key want the same, where that is what they
 // mean together: addresses of one answer may stand on several lines, and a
 // zone that is redirected may come before the addresses that it is
@@ -48,23 +80,6 @@ func (e *entry) beats(old *entry) bool {
 	return old.own.passes() && !e.own.passes()
 }
 
-// merge puts what old, the entry of slot i, and e say together into that slot.
-func (b *builder) merge(i int, old, e entry) error {
-	key, was := e.key(), old
-	if !b.join(&old, &e) {
-		if e.beats(&old) { // two entries for an address
-			return b.rewrite(i, key, e)
-		}
-		return nil
-	}
-	const kept = flagScope | flagObserve
-	w := merged(&old, &e)
-	if w.flags&kept == was.flags&kept && w.info == was.info && w.alike(&was) {
-		return nil
-	}
-	return b.rewrite(i, key, w)
-}
-
 // merged is what two entries that want the same say together.
 func merged(old, e *entry) entry {
 	w := *old
@@ -81,18 +96,15 @@ func merged(old, e *entry) entry {
 // scopes are the two ways in which an entry matches.
 var scopes = [2]uint8{flagExact, flagBelow}
 
-// settle gives each scope of a key to the entry that goes before the other
-// there: old, whose slot is i, or e, which wants something else. A key whose
-// scopes end up different has an entry for each; once it has two, it keeps two.
-func (b *builder) settle(h uint64, i int, old, e entry) error {
-	key := e.key()
-	slots := [2]int{i, i}
+// settle gives each scope of a name to the entry that goes before the other
+// there: what is there, or e, which wants something else. A name whose scopes
+// end up different has an entry for each; once it has two, it keeps two.
+func (b *builder) settle(w *folded, e entry) {
 	var wins [2]entry // of no scope where nothing matches
 	for s, scope := range scopes {
-		was := old
-		if old.flags&flagSplit != 0 {
-			slots[s], _ = b.probe(h, &old, scope)
-			was = b.entry(b.set.slots[slots[s]])
+		was := w.e[0]
+		if w.n == 2 {
+			was = w.e[s]
 		}
 		was.flags = was.flags&^flagScope | was.flags&scope
 		now := e
@@ -110,44 +122,19 @@ func (b *builder) settle(h uint64, i int, old, e entry) error {
 			wins[s] = was
 		}
 	}
-	exact, below := &wins[0], &wins[1]
-	if old.flags&flagSplit == 0 {
-		if exact.flags&flagScope == 0 {
-			return b.rewrite(i, key, *below)
-		}
-		if below.flags&flagScope == 0 || exact.alike(below) && exact.info == below.info {
-			exact.flags |= below.flags & flagScope
-			return b.rewrite(i, key, *exact)
-		}
-		slots[1] = b.free(h)
-		b.place(h, slots[1], below, 0)
+	exact, below := wins[0], wins[1]
+	switch {
+	case w.n == 2:
+	case exact.flags&flagScope == 0:
+		w.e[0] = below
+		return
+	case below.flags&flagScope == 0:
+		w.e[0] = exact
+		return
+	case exact.alike(&below) && exact.info == below.info:
+		exact.flags |= below.flags & flagScope
+		w.e[0] = exact
+		return
 	}
-	for s := range scopes {
-		wins[s].flags |= flagSplit
-		if err := b.rewrite(slots[s], key, wins[s]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// free is the first free slot for a hash.
-func (b *builder) free(h uint64) int {
-	i, _ := home(h, len(b.set.tags))
-	for b.set.tags[i] != 0 {
-		if i++; i == len(b.set.tags) {
-			i = 0
-		}
-	}
-	return i
-}
-
-// rewrite makes e, with that key, what stands in slot i.
-func (b *builder) rewrite(i int, key string, e entry) error {
-	if err := b.add(e, []byte(key)); err != nil {
-		return err
-	}
-	at := b.open.Len() - len(b.buf)
-	b.set.slots[i] = uint32(len(b.set.blocks))<<blockBits | uint32(at)
-	return nil
+	w.e, w.n = [2]entry{exact, below}, 2
 }

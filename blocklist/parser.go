@@ -111,6 +111,11 @@ func (p *parser) finish() error {
 
 // line takes one line. Its error refuses the whole source.
 func (p *parser) line(b []byte) error {
+	if p.begun {
+		if ok, err := p.plainLine(b); ok {
+			return err
+		}
+	}
 	if isBinary(b) {
 		return refuse(resultBinary, "line %d: binary data", max(p.lines, 1))
 	}
@@ -286,7 +291,8 @@ func (p *parser) addAddr(addr netip.Addr, o own, addrs ...netip.Addr) error {
 	if p.out == nil {
 		return nil
 	}
-	return p.out.addAddr(addr, e)
+	addr = addr.Unmap().WithZone("")
+	return p.out.addNetwork(answerNetwork, netip.PrefixFrom(addr, addr.BitLen()), e)
 }
 
 func (p *parser) addName(token string, flags uint8, o own, addrs ...netip.Addr) error {

@@ -35,7 +35,7 @@ func (l *Lists) Reload(cfgs []Config) error {
 		l.mu.Lock()
 		g, had := l.guardFor(s, l.guard), s.entries()
 		l.mu.Unlock()
-		d, stamp, err := loadFile(&s.cfg, g, l.seed, had, time.Now())
+		d, stamp, err := loadFile(&s.cfg, g, l.shop, had, time.Now())
 		files = append(files, read{s, d, stamp})
 		errs = append(errs, err)
 	}

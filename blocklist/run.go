@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -67,10 +68,12 @@ func (l *Lists) pollFiles() {
 // reloadFile reads a local list again. The file is read outside the lock.
 func (l *Lists) reloadFile(s *source) error {
 	l.mu.Lock()
-	g, had := l.guardFor(s, l.guard), s.entries()
+	g, had, before := l.guardFor(s, l.guard), s.entries(), s.list
 	l.mu.Unlock()
-	d, stamp, err := loadFile(&s.cfg, g, l.seed, had, time.Now())
-	return l.settle(s, d, err, func() { s.stamp = stamp })
+	d, stamp, err := loadFile(&s.cfg, g, l.shop, had, time.Now())
+	err = l.settle(s, d, err, func() { s.stamp = stamp })
+	swapped(before)
+	return err
 }
 
 func (l *Lists) refreshURLs(ctx context.Context) {
@@ -139,9 +142,10 @@ func (l *Lists) refreshURL(ctx context.Context, s *source) error {
 	}
 	l.mu.Lock()
 	q := &request{
-		cfg: &s.cfg, path: s.path, seed: l.seed,
+		cfg: &s.cfg, path: s.path, shop: l.shop,
 		guard: l.guardFor(s, l.guard), had: s.entries(),
 	}
+	before := s.list
 	if s.list.set != nil {
 		q.etag, q.lastModified = s.etag, s.lastModified
 	}
@@ -167,6 +171,7 @@ func (l *Lists) refreshURL(ctx context.Context, s *source) error {
 		// The new data serve; only a restart would miss them.
 		l.storeFailed(s, kept)
 	}
+	swapped(before)
 	return err
 }
 
@@ -184,6 +189,7 @@ func (l *Lists) settle(s *source, d *data, err error, also func()) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !slices.Contains(l.sources, s) {
+		d.release()
 		return err
 	}
 	now := time.Now()
@@ -195,7 +201,9 @@ func (l *Lists) settle(s *source, d *data, err error, also func()) error {
 			zap.String("result", resultOf(err, resultFile)), zap.Int("entries", s.entries()), zap.Error(err))
 	case d != nil:
 		// The guard may have come to know of hosts since the load began.
-		if set, err := l.guardFor(s, l.guard).purge(d.set); err == nil {
+		if set, err := l.guardFor(s, l.guard).purge(d.set, l.shop); err == nil && set != d.set {
+			set.release()
+			d.set.release()
 			d.set = set
 		}
 		s.take(d)
@@ -211,8 +219,20 @@ func (l *Lists) settle(s *source, d *data, err error, also func()) error {
 		}
 	}
 	also()
+	if err == nil && d != nil {
+		l.keepCompiled(s, d, s.stamp)
+	}
 	l.publishLocked()
 	return err
+}
+
+// swapped frees what a list had before, for whoever replaced it: the mapping of
+// a large set goes with the garbage, of which a quiet resolver makes too little
+// for the collector to come by soon.
+func swapped(before *List) {
+	if before.set != nil && before.set.file != nil {
+		runtime.GC()
+	}
 }
 
 func (l *Lists) storeFailed(s *source, err error) {

@@ -2,21 +2,21 @@ package blocklist
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 	"math/bits"
 	"net/netip"
+	"runtime"
 
 	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/zeebo/xxh3"
 )
 
 // flags of an entry.
 const (
 	flagExact   = 1 << iota // matches the name itself
 	flagBelow               // matches what is below the name
-	flagAddr                // the text is an address
+	flagAddr                // the key is a network and not a name
 	flagObserve             // Hit.ObserveOnly
-	flagInfo                // an info string follows the text
-	flagStar                // "*." stands before the key
+	flagInfo                // an info string follows the key
 	flagOwn                 // an own octet follows the flags
 	flagSplit               // another entry has the same key and the other scope
 )
@@ -24,175 +24,213 @@ const (
 // Scopes of a name's entry.
 const flagScope = flagExact | flagBelow
 
-// set is one list, compiled. It is immutable.
+// set is one list, compiled. It is immutable, and as good in a mapped file as
+// in memory: three arrays of octets, without a pointer in them.
 //
-// The arena is a row of strings of at most blockSize octets, so that it grows
-// without ever being copied. An entry in it is
+// A keyed hash of the key gives an entry its bucket, by its high bits. For a
+// bucket, filter has a word with four bits set for each of its entries, so
+// that a miss seldom looks any further, and offsets has where its entries
+// begin in data, 32 bits each, one more than there are buckets. An entry is
 //
-//	flags [, own [, uvarint local]], uvarint length, text [, uvarint length, info]
+//	tag, flags [, own [, uvarint local]], key [, uvarint length, info]
 //
-// with the text in presentation form, so that a Hit's strings are substrings;
-// "@@" stands before what lets a name pass. A name has one entry, or two where
-// the name itself and what is below it are treated differently. An entry is found through an open addressing table with linear probing: tags[i] is
-// eight bits of the hash of the entry whose arena offset is in slots[i], 0 if
-// the slot is free. A miss seldom looks at anything but one cache line of
-// tags; a tag that fits is checked against the text, so a hash is never taken
-// on trust.
+// with eight bits of the hash as the tag. What the tag lets through is checked
+// against the key, so a hash is never taken on trust. A name has one entry, or
+// two where the name itself and what is below it are treated differently.
 type set struct {
-	seed   maphash.Seed
-	blocks []string
-	tags   []uint8
-	slots  []uint32 // block<<blockBits | position in it
+	seed                  uint64
+	filter, offsets, data []byte
+	buckets               uint64
 	// depths has bit min(n, 63) set if there is a name of n labels, so that
 	// other suffixes of a qname need no hash.
 	depths       uint64
+	answers      lengths // of the networks that answers are checked for
+	clients      lengths // of those that clients are checked for
 	locals       []*Local
 	names, addrs int
 	passes       int // of those, how many let a name pass
+	recent       recent
+	file         *setFile // where the arrays are mapped from; nil: they are Go's own memory
 }
 
 const (
-	blockBits = 18
-	blockSize = 1 << blockBits
-	// maxBlocks is what 32 bit offsets can address.
-	maxBlocks = 1 << (32 - blockBits)
+	// perBucket is how many entries share a bucket on average. With six, the
+	// filter lets one miss in fifty through.
+	perBucket = 6
+	// partitions of the hash space are built one after the other. A bucket is
+	// never in two.
+	partitionBits = 6
+	partitions    = 1 << partitionBits
 )
 
-// entry is one record of the arena.
+// entry is what a list says of a key.
 type entry struct {
-	flags      uint8
-	own        own
-	local      uint16 // the number of its answer, for LocalData
-	text, info string
+	flags uint8
+	own   own
+	local uint16 // the number of its answer, for LocalData
+	info  string // of a built set: shares its memory, see found
 }
-
-// key is the text that is looked up: without what stands before it in a rule.
-func (e *entry) key() string {
-	at := 0
-	if e.own.passes() {
-		at = len(passMark)
-	}
-	if e.flags&flagStar != 0 {
-		at += len(starMark)
-	}
-	return e.text[at:]
-}
-
-// What stands before the key in a rule, in this order.
-const (
-	passMark = "@@"
-	starMark = "*."
-)
 
 // alike says whether two entries want the same.
 func (e *entry) alike(o *entry) bool { return e.own == o.own && e.local == o.local }
 
-// blocks says whether the entry may keep a name of the given scope from being
-// resolved.
-func (e *entry) blocks(scope uint8) bool { return e.flags&scope != 0 && !e.own.passes() }
-
-// readEntry reads the entry at the front of s and says how long it is.
-func readEntry(s string) (e entry, size int) {
-	e.flags = s[0]
-	n, at := 0, 1
-	if e.flags&flagOwn != 0 {
-		e.own, at = own(s[1]), 2
-		if e.own.policy() == LocalData {
-			n, at = readLen(s, at)
-			e.local = uint16(n)
-		}
-	}
-	n, at = readLen(s, at)
-	e.text = s[at : at+n]
-	at += n
-	if e.flags&flagInfo != 0 {
-		n, at = readLen(s, at)
-		e.info = s[at : at+n]
-		at += n
-	}
-	return e, at
+// found is an entry of a set. Its key and info share the set's memory, which
+// may be a mapped file: they are good only while the set is held, and what
+// leaves the package is a copy.
+type found struct {
+	flags, tag uint8
+	own        own
+	local      uint16
+	key, info  []byte
+	at         uint32 // where it begins in the set's data
 }
 
-// readLen reads a uvarint of at most two octets, which is what appendLen writes.
-func readLen(s string, at int) (n, next int) {
-	if c := s[at]; c < 0x80 {
-		return int(c), at + 1
+// blocks says whether the entry may keep a name of the given scope from being
+// resolved.
+func (f *found) blocks(scope uint8) bool { return f.flags&scope != 0 && !f.own.passes() }
+
+// entry is f with an info of its own.
+func (f *found) entry() entry {
+	return entry{flags: f.flags, own: f.own, local: f.local, info: string(f.info)}
+}
+
+// hashName and hashNetwork are what the set is looked up by.
+func hashName(seed uint64, name dnsname.Name) uint64 { return xxh3.HashSeed(name, seed) }
+
+// hashNetwork is of a network's key. No name begins with its first octet.
+func hashNetwork(seed uint64, key []byte) uint64 { return xxh3.HashSeed(key, seed) }
+
+// tagOf and maskOf use the low bits of a hash, bucketOf the high ones.
+func tagOf(h uint64) uint8 { return uint8(h >> 24) }
+
+func maskOf(h uint64) uint64 {
+	return 1<<(h&63) | 1<<(h>>6&63) | 1<<(h>>12&63) | 1<<(h>>18&63)
+}
+
+func bucketOf(h, buckets uint64) uint64 {
+	b, _ := bits.Mul64(h, buckets)
+	return b
+}
+
+// bucket is the entries that h may be among, nil if the filter knows that it is not.
+func (s *set) bucket(h uint64) (data []byte, at uint32) {
+	b := bucketOf(h, s.buckets)
+	mask := maskOf(h)
+	if binary.LittleEndian.Uint64(s.filter[8*b:])&mask != mask {
+		return nil, 0
 	}
-	return int(s[at]&0x7f) | int(s[at+1])<<7, at + 2
+	from, to := binary.LittleEndian.Uint32(s.offsets[4*b:]), binary.LittleEndian.Uint32(s.offsets[4*b+4:])
+	return s.data[from:to], from
+}
+
+// find is the entry of a name, whose hash is h, for the scope that is wanted.
+func (s *set) find(h uint64, name dnsname.Name, scope uint8) (found, bool) {
+	data, at := s.bucket(h)
+	tag := tagOf(h)
+	for len(data) > 0 {
+		f, n := readEntry(data)
+		if n == 0 {
+			break
+		}
+		if f.tag == tag && f.flags&flagAddr == 0 && isKeyOf(f.key, name) {
+			if f.flags&scope != 0 {
+				f.at = at
+				return f, true
+			}
+			if f.flags&flagSplit == 0 {
+				break
+			}
+		}
+		data, at = data[n:], at+uint32(n)
+	}
+	return found{}, false
+}
+
+// lookup is find for callers that have no hash.
+func (s *set) lookup(name dnsname.Name, scope uint8) (found, bool) {
+	return s.find(hashName(s.seed, name), name, scope)
+}
+
+// findNetwork is the entry of the smallest network of that kind that holds addr.
+func (s *set) findNetwork(kind byte, addr netip.Addr) (found, bool) {
+	lens := &s.answers
+	if kind == clientNetwork {
+		lens = &s.clients
+	}
+	var buf [maxNetworkKey]byte
+	for n := lens.longest(addr); n >= 0; n = lens.next(addr, n) {
+		key := appendNetwork(buf[:0], kind, addr, n)
+		h := hashNetwork(s.seed, key)
+		data, at := s.bucket(h)
+		tag := tagOf(h)
+		for len(data) > 0 {
+			f, n := readEntry(data)
+			if n == 0 {
+				break
+			}
+			if f.tag == tag && f.flags&flagAddr != 0 && string(f.key) == string(key) {
+				f.at = at
+				return f, true
+			}
+			data, at = data[n:], at+uint32(n)
+		}
+	}
+	return found{}, false
+}
+
+// readEntry reads the entry at the front of b and says how long it is; 0 means
+// that b holds none, which no file that passed its checks does.
+func readEntry(b []byte) (f found, size int) {
+	if len(b) < 3 {
+		return f, 0
+	}
+	f.tag, f.flags = b[0], b[1]
+	at := 2
+	if f.flags&flagOwn != 0 {
+		f.own, at = own(b[2]), 3
+		if f.own.policy() == LocalData {
+			n, w := readLen(b[at:])
+			if w == 0 {
+				return f, 0
+			}
+			f.local, at = uint16(n), at+w
+		}
+	}
+	n := keyLen(b[at:], f.flags)
+	if n == 0 {
+		return f, 0
+	}
+	f.key = b[at : at+n]
+	at += n
+	if f.flags&flagInfo != 0 {
+		n, w := readLen(b[at:])
+		if w == 0 || n > len(b)-at-w {
+			return f, 0
+		}
+		f.info = b[at+w : at+w+n]
+		at += w + n
+	}
+	return f, at
+}
+
+// readLen reads a uvarint of at most two octets, which is what appendLen
+// writes; a width of 0 means that there is none.
+func readLen(b []byte) (n, width int) {
+	switch {
+	case len(b) > 0 && b[0] < 0x80:
+		return int(b[0]), 1
+	case len(b) > 1:
+		return int(b[0]&0x7f) | int(b[1])<<7, 2
+	}
+	return 0, 0
 }
 
 // appendLen appends n, below 1<<14.
 func appendLen(b []byte, n int) []byte { return binary.AppendUvarint(b, uint64(n)) }
 
-// home is where a hash begins to probe, in a table of n slots, and its tag. The
-// place comes from the high bits and the tag from the low ones.
-func home(h uint64, n int) (i int, tag uint8) {
-	hi, _ := bits.Mul64(h, uint64(n))
-	return int(hi), max(uint8(h), 1)
-}
-
-func (s *set) entry(slot uint32) entry {
-	e, _ := readEntry(s.blocks[slot>>blockBits][slot&(blockSize-1):])
-	return e
-}
-
-// find is the entry of a name, whose hash is h, for the scope that is wanted.
-func (s *set) find(h uint64, name dnsname.Name, scope uint8) (entry, bool) {
-	i, tag := home(h, len(s.tags))
-	for s.tags[i] != 0 { // the table is never full
-		if s.tags[i] == tag {
-			if e := s.entry(s.slots[i]); e.flags&flagAddr == 0 && sameName(e.key(), name) {
-				if e.flags&scope != 0 {
-					return e, true
-				}
-				if e.flags&flagSplit == 0 {
-					return entry{}, false
-				}
-			}
-		}
-		if i++; i == len(s.tags) {
-			i = 0
-		}
-	}
-	return entry{}, false
-}
-
-// lookup is find for callers that have no hash.
-func (s *set) lookup(name dnsname.Name, scope uint8) (entry, bool) {
-	return s.find(maphash.Bytes(s.seed, name), name, scope)
-}
-
-// sameName compares in presentation form. It has a frame of its own because of
-// its buffer, which a miss need not clear.
-//
-//go:noinline
-func sameName(key string, name dnsname.Name) bool {
-	var buf [dnsname.MaxText]byte
-	return string(name.AppendText(buf[:0])) == key
-}
-
-// findAddr is the entry of an address, whose text hashes to h.
-func (s *set) findAddr(h uint64, text []byte) (entry, bool) {
-	i, tag := home(h, len(s.tags))
-	for s.tags[i] != 0 {
-		if s.tags[i] == tag {
-			if e := s.entry(s.slots[i]); e.flags&flagAddr != 0 && e.key() == string(text) {
-				return e, true
-			}
-		}
-		if i++; i == len(s.tags) {
-			i = 0
-		}
-	}
-	return entry{}, false
-}
-
-// memory is how many octets the set keeps alive.
+// memory is how many octets the set keeps, in memory or mapped.
 func (s *set) memory() int64 {
-	n := len(s.tags) + 4*len(s.slots)
-	for _, b := range s.blocks {
-		n += len(b)
-	}
+	n := len(s.filter) + len(s.offsets) + len(s.data)
 	for _, l := range s.locals {
 		n += localSize + addrSize*(len(l.V4)+len(l.V6))
 	}
@@ -203,18 +241,20 @@ func (s *set) memory() int64 {
 const localSize, addrSize = 64, 24
 
 // all yields every entry, in no useful order.
-func (s *set) all(yield func(entry) bool) {
-	for i, tag := range s.tags {
-		if tag != 0 && !yield(s.entry(s.slots[i])) {
+func (s *set) all(yield func(found) bool) {
+	defer runtime.KeepAlive(s)
+	for at := 0; at < len(s.data); {
+		f, n := readEntry(s.data[at:])
+		if n == 0 {
 			return
 		}
+		f.at = uint32(at)
+		if !yield(f) {
+			return
+		}
+		at += n
 	}
 }
 
 // depthBit is the bit of set.depths for a name of n labels.
 func depthBit(n int) uint64 { return 1 << min(n, 63) }
-
-// addrText is what addresses are stored and looked up as.
-func addrText(buf []byte, addr netip.Addr) []byte {
-	return addr.Unmap().WithZone("").AppendTo(buf)
-}

@@ -1,8 +1,8 @@
 package blocklist
 
 import (
-	"hash/maphash"
 	"net/netip"
+	"runtime"
 	"slices"
 
 	"github.com/weirdns/weir/internal/dnsname"
@@ -11,19 +11,20 @@ import (
 // Snapshot is all lists at one moment. It is immutable and safe for use by
 // many goroutines. The zero Snapshot has no lists.
 type Snapshot struct {
-	seed   maphash.Seed
-	lists  []*List
-	depths uint64 // of all lists: see set
-	addrs  bool   // some list has addresses
+	seed             uint64
+	lists            []*List
+	depths           uint64  // of all lists: see set
+	answers, clients lengths // the same
 }
 
 // newSnapshot takes the lists in configuration order; their sets share seed.
-func newSnapshot(seed maphash.Seed, lists []*List) *Snapshot {
+func newSnapshot(seed uint64, lists []*List) *Snapshot {
 	s := &Snapshot{seed: seed, lists: lists}
 	for _, l := range lists {
 		if l.set != nil {
 			s.depths |= l.set.depths
-			s.addrs = s.addrs || l.set.addrs > 0
+			s.answers.union(&l.set.answers)
+			s.clients.union(&l.set.clients)
 		}
 	}
 	return s
@@ -35,7 +36,8 @@ func (s *Snapshot) Lists() []*List { return slices.Clone(s.lists) }
 // Match appends to dst every entry of every list that matches name, which is
 // canonical: lists in configuration order, and within one the longest rule
 // first. An entry that another of its list overrules is there and says so. It
-// does not allocate where dst has room.
+// does not allocate where dst has room, but for the text of a rule that was not
+// met lately.
 func (s *Snapshot) Match(dst []Hit, name dnsname.Name) []Hit {
 	if s.depths == 0 {
 		return dst
@@ -51,16 +53,17 @@ func (s *Snapshot) Match(dst []Hit, name dnsname.Name) []Hit {
 		if len(at) == len(name) {
 			wants = flagExact
 		}
-		h := maphash.Bytes(s.seed, at) // once for all lists
+		h := hashName(s.seed, at) // once for all lists
 		for _, l := range s.lists {
 			if l.set == nil || l.set.depths&bit == 0 {
 				continue
 			}
-			if e, ok := l.set.find(h, at, wants); ok {
-				dst = append(dst, hit(l, &e))
+			if f, ok := l.set.find(h, at, wants); ok {
+				dst = append(dst, hit(l, &f))
 			}
 		}
 	}
+	runtime.KeepAlive(s) // its sets may be mapped
 	if hits := dst[start:]; len(hits) > 1 {
 		s.inOrder(hits)
 		for from, i := 0, 1; i <= len(hits); i++ {
@@ -73,30 +76,41 @@ func (s *Snapshot) Match(dst []Hit, name dnsname.Name) []Hit {
 	return dst
 }
 
-// MatchAddr appends to dst the entry of every list that is addr, in
-// configuration order. It does not allocate where dst has room.
+// MatchAddr appends to dst, for every list, the entry of the smallest network
+// that holds addr, an address of an answer; in configuration order. It does not
+// allocate where dst has room.
 func (s *Snapshot) MatchAddr(dst []Hit, addr netip.Addr) []Hit {
-	if !s.addrs || !addr.IsValid() {
+	return s.matchNetwork(dst, answerNetwork, addr, &s.answers)
+}
+
+// MatchClient is MatchAddr for the address of a client, which some zones have
+// rules for.
+func (s *Snapshot) MatchClient(dst []Hit, addr netip.Addr) []Hit {
+	return s.matchNetwork(dst, clientNetwork, addr, &s.clients)
+}
+
+func (s *Snapshot) matchNetwork(dst []Hit, kind byte, addr netip.Addr, lens *lengths) []Hit {
+	if lens.none() || !addr.IsValid() {
 		return dst
 	}
-	var buf [64]byte
-	text := addrText(buf[:0], addr)
-	h := maphash.Bytes(s.seed, text)
+	addr = addr.Unmap().WithZone("")
 	for _, l := range s.lists {
-		if l.set == nil || l.set.addrs == 0 {
+		if l.set == nil {
 			continue
 		}
-		if e, ok := l.set.findAddr(h, text); ok {
-			dst = append(dst, hit(l, &e))
+		if f, ok := l.set.findNetwork(kind, addr); ok {
+			dst = append(dst, hit(l, &f))
 		}
 	}
+	runtime.KeepAlive(s)
 	return dst
 }
 
-func hit(l *List, e *entry) Hit {
-	h := Hit{List: l, Rule: e.text, Info: e.info, ObserveOnly: e.flags&flagObserve != 0, Policy: e.own.policy(), own: e.own}
-	if h.Policy == LocalData {
-		h.Local = l.set.locals[e.local]
+func hit(l *List, f *found) Hit {
+	t := l.set.recent.of(f)
+	h := Hit{List: l, Rule: t.rule, Info: t.info, ObserveOnly: f.flags&flagObserve != 0, Policy: f.own.policy(), own: f.own}
+	if h.Policy == LocalData && int(f.local) < len(l.set.locals) {
+		h.Local = l.set.locals[f.local]
 	}
 	return h
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"os"
 	"slices"
@@ -73,9 +72,9 @@ func (s *source) replace(set *set) {
 func (s *source) entries() int { return s.list.Entries + s.list.Addresses }
 
 // loadInline compiles the entries of the configuration itself.
-func loadInline(c *Config, g *guard, seed maphash.Seed, now time.Time) (*data, error) {
+func loadInline(c *Config, g *guard, shop workshop, now time.Time) (*data, error) {
 	text := strings.Join(c.Inline, "\n")
-	d, err := compile(strings.NewReader(text), c, g, seed)
+	d, err := compile(strings.NewReader(text), c, g, shop)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: inline: %w", c.Name, err)
 	}
@@ -86,28 +85,29 @@ func loadInline(c *Config, g *guard, seed maphash.Seed, now time.Time) (*data, e
 
 // fileStamp tells one state of a file from another.
 type fileStamp struct {
-	modified int64 // nanoseconds
-	size     int64
-	missing  bool
+	Modified int64  `json:"modified"` // nanoseconds
+	Size     int64  `json:"size"`
+	Inode    uint64 `json:"inode"` // 0 where files have none
+	Missing  bool   `json:"missing,omitempty"`
 }
 
 func stampOf(info os.FileInfo) fileStamp {
-	return fileStamp{modified: info.ModTime().UnixNano(), size: info.Size()}
+	return fileStamp{Modified: info.ModTime().UnixNano(), Size: info.Size(), Inode: inode(info)}
 }
 
 // look is the stamp of the file at path now.
 func look(path string) fileStamp {
 	info, err := os.Stat(path)
 	if err != nil {
-		return fileStamp{missing: true}
+		return fileStamp{Missing: true}
 	}
 	return stampOf(info)
 }
 
 // loadFile compiles a local file; had says how many entries serve now.
-func loadFile(c *Config, g *guard, seed maphash.Seed, had int, now time.Time) (*data, fileStamp, error) {
+func loadFile(c *Config, g *guard, shop workshop, had int, now time.Time) (*data, fileStamp, error) {
 	stamp := look(c.File)
-	d, err := readFile(c, g, seed, had, stamp)
+	d, err := readFile(c, g, shop, had, stamp)
 	if err != nil {
 		return nil, stamp, &refusal{resultOf(err, resultFile), fmt.Errorf("list %s: file %s: %w", c.Name, c.File, err)}
 	}
@@ -115,7 +115,7 @@ func loadFile(c *Config, g *guard, seed maphash.Seed, had int, now time.Time) (*
 	return d, stamp, nil
 }
 
-func readFile(c *Config, g *guard, seed maphash.Seed, had int, stamp fileStamp) (*data, error) {
+func readFile(c *Config, g *guard, shop workshop, had int, stamp fileStamp) (*data, error) {
 	info, err := os.Stat(c.File)
 	if err != nil {
 		return nil, errors.Unwrap(err) // the caller names the file
@@ -136,32 +136,37 @@ func readFile(c *Config, g *guard, seed maphash.Seed, had int, stamp fileStamp) 
 		return nil, err
 	}
 	sum := sha256.New()
-	d, err := compile(io.TeeReader(body, sum), c, g, seed)
+	d, err := compile(io.TeeReader(body, sum), c, g, shop)
 	if err != nil {
 		return nil, err
 	}
 	if look(c.File) != stamp {
+		d.release()
 		return nil, errors.New("changed while it was read")
 	}
 	d.sha256 = hex.EncodeToString(sum.Sum(nil))
 	return d, nil
 }
 
-// loadCopy compiles the stored copy of a URL list.
-func loadCopy(s *source, g *guard, seed maphash.Seed) (*data, error) {
+// loadCopy is the stored copy of a URL list, compiled before or now.
+func (l *Lists) loadCopy(s *source, g *guard) (*data, error) {
 	r, err := openCopy(s.path, &s.cfg)
 	if err != nil {
 		return nil, err
 	}
 	defer r.close()
-	d, err := compile(r, &s.cfg, g, seed)
-	if sum := r.check(); sum != nil {
-		return nil, sum // whatever the parser says of damaged data
-	}
-	if err != nil {
-		return nil, err
-	}
 	h := &r.header
+	d := l.openCompiled(s, g, func(c *setHeader) bool { return c.SHA256 == h.SHA256 })
+	if d == nil {
+		d, err = compile(r, &s.cfg, g, l.shop)
+		if sum := r.check(); sum != nil {
+			d.release()
+			return nil, sum // whatever the parser says of damaged data
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
 	d.sha256, d.loaded, d.checked = h.SHA256, h.Fetched, r.checked
 	d.etag, d.lastModified = h.ETag, h.LastModified
 	return d, nil

@@ -22,6 +22,7 @@ import (
 // source last confirmed the copy. The URL is in it only as a hash.
 const (
 	headerSize  = 1024
+	copySuffix  = ".list"
 	storeFormat = "weir-list-1"
 	// maxTagHeader bounds the ETag and Last-Modified that are kept.
 	maxTagHeader = 128
@@ -41,8 +42,8 @@ type storeHeader struct {
 // storePath is the file of a list's copy in dir. The hash keeps apart what a
 // list had from another URL, and names that differ only in case.
 func storePath(dir string, c *Config) string {
-	sum := sha256.Sum256([]byte(c.Name + "\x00" + c.URL))
-	return filepath.Join(dir, fmt.Sprintf("%s-%s.list", strings.ToLower(c.Name), hex.EncodeToString(sum[:8])))
+	sum := sha256.Sum256([]byte(c.Name + "\x00" + c.URL + c.File))
+	return filepath.Join(dir, strings.ToLower(c.Name)+"-"+hex.EncodeToString(sum[:8])+copySuffix)
 }
 
 func urlHash(c *Config) string {
@@ -77,7 +78,7 @@ func newSpool(path string) *spool {
 	return s
 }
 
-func (s *spool) tmp() string { return s.path + ".tmp" }
+func (s *spool) tmp() string { return s.path + tmpSuffix }
 
 // Write never fails: see spool.
 func (s *spool) Write(b []byte) (int, error) {

@@ -190,7 +190,7 @@ func (t *urlTable) flush(out *builder) error {
 		h := t.hosts[k]
 		var err error
 		if h.addr.IsValid() {
-			err = out.addAddr(h.addr, entry{info: h.info()})
+			err = out.addNetwork(answerNetwork, netip.PrefixFrom(h.addr, h.addr.BitLen()), entry{info: h.info()})
 		} else {
 			err = out.addName([]byte(k), h.flags, h.info())
 		}

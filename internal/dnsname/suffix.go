@@ -1,6 +1,9 @@
 package dnsname
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"sync"
 
@@ -27,7 +30,9 @@ type Split struct {
 // names so that a query is split without making text of it. It is immutable
 // and safe for use by many goroutines.
 type Suffixes struct {
-	rules map[string]suffixRule // by the canonical wire form of the rule's fixed labels
+	id          string
+	plain, wild ruleFilter            // exact rules and exceptions; wildcards
+	rules       map[string]suffixRule // by the canonical wire form of the rule's fixed labels
 }
 
 type suffixRule struct {
@@ -47,7 +52,9 @@ var DefaultSuffixes = sync.OnceValue(func() *Suffixes {
 
 func compileSuffixes(rules []publicsuffix.Rule) (*Suffixes, error) {
 	s := &Suffixes{rules: make(map[string]suffixRule, len(rules))}
+	sum := sha256.New()
 	for _, r := range rules {
+		fmt.Fprintf(sum, "%d %t %s\n", r.Type, r.Private, r.Value)
 		if r.Value == "" {
 			continue // the rule "*", which is what Split does by default
 		}
@@ -66,9 +73,19 @@ func compileSuffixes(rules []publicsuffix.Rule) (*Suffixes, error) {
 			rule.exact = true
 		}
 		s.rules[string(name)] = rule
+		if rule.wildcard {
+			s.wild.add(name)
+		}
+		if rule.exact || rule.exception {
+			s.plain.add(name)
+		}
 	}
+	s.id = hex.EncodeToString(sum.Sum(nil)[:16])
 	return s, nil
 }
+
+// ID tells one list from another: it is a hash of its rules.
+func (s *Suffixes) ID() string { return s.id }
 
 // Split cuts n at its public suffix: the longest rule wins, an exception over
 // all. It does not allocate.
@@ -99,5 +116,32 @@ func (s *Suffixes) Split(n Name) Split {
 // suffix such as co.uk, or any single label. Nothing may ever block such a
 // name as a whole.
 func (s *Suffixes) IsSuffix(n Name) bool {
-	return s.Split(n).Registered == nil
+	if len(n) <= 1 {
+		return true
+	}
+	parent := n.Parent()
+	if len(parent) <= 1 {
+		return true
+	}
+	// Most names are neither a rule nor below one with a wildcard.
+	if s.plain.mayHave(n) {
+		if r, ok := s.rules[string(n)]; ok && (r.exception || r.exact) {
+			return !r.exception
+		}
+	}
+	return s.wild.mayHave(parent) && s.rules[string(parent)].wildcard
+}
+
+// ruleFilter says of most names that they are no rule.
+type ruleFilter [1 << 11]uint64
+
+func (f *ruleFilter) add(n Name) { h := ruleHash(n); f[h>>6] |= 1 << (h & 63) }
+
+func (f *ruleFilter) mayHave(n Name) bool { h := ruleHash(n); return f[h>>6]&(1<<(h&63)) != 0 }
+
+// ruleHash is 17 bits of n's length and first octets.
+func ruleHash(n []byte) uint32 {
+	var b [8]byte
+	copy(b[:], n)
+	return uint32((binary.LittleEndian.Uint64(b[:]) + uint64(len(n))<<3) * 0x9e3779b97f4a7c15 >> 47)
 }
