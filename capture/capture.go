@@ -13,13 +13,9 @@
 package capture
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/netip"
-	"os"
-	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +47,8 @@ type Config struct {
 	// StreamIdle is how long, in the time of the packets, a connection is
 	// remembered after its last segment. Default: 60s.
 	StreamIdle time.Duration `yaml:"stream_idle"`
+	// Live is how interfaces are read.
+	Live LiveConfig `yaml:"live"`
 }
 
 // The least sizes let the largest single thing be put together within the share
@@ -60,12 +58,15 @@ const (
 	minStreamBytes   = 2 << 20
 )
 
+// maxPorts keeps the filter for interfaces within the size that the kernel takes.
+const maxPorts = 64
+
 // DefaultConfig is what a Config says by default.
 func DefaultConfig() Config {
 	return Config{
 		Ports: []uint16{53}, PairTimeout: 5 * time.Second, MaxPending: 1 << 16,
 		FragmentBytes: 16 << 20, FragmentTimeout: 30 * time.Second,
-		StreamBytes: 32 << 20, StreamIdle: time.Minute,
+		StreamBytes: 32 << 20, StreamIdle: time.Minute, Live: DefaultLiveConfig(),
 	}
 }
 
@@ -74,6 +75,9 @@ func (c *Config) Validate() error {
 	var errs []error
 	if len(c.Ports) == 0 {
 		errs = append(errs, errors.New("ports: must name at least one port"))
+	}
+	if len(c.Ports) > maxPorts {
+		errs = append(errs, fmt.Errorf("ports: must be at most %d, got %d", maxPorts, len(c.Ports)))
 	}
 	for i, p := range c.Ports {
 		if p == 0 {
@@ -98,11 +102,13 @@ func (c *Config) Validate() error {
 	if c.StreamIdle <= 0 {
 		errs = append(errs, fmt.Errorf("stream_idle: must be over 0s, got %v", c.StreamIdle))
 	}
+	errs = append(errs, c.Live.validate()...)
 	return errors.Join(errs...)
 }
 
-// Inspector judges. Both methods are called by the one goroutine that reads,
-// once for each transaction, when it is complete.
+// Inspector judges. Both methods are called once for each transaction, when it
+// is complete, by the goroutine that reads a file, or by one for each worker
+// that reads interfaces.
 type Inspector interface {
 	// Inspect judges the query. v comes empty, with Unscored NotAsked and
 	// perhaps with room in Matches.
@@ -121,247 +127,28 @@ type Deps struct {
 	Registry prometheus.Registerer
 }
 
-// Capture reads captures, one at a time. It starts no goroutine.
+// Capture reads captures, one at a time, or interfaces.
 type Capture struct {
-	cfg     Config
-	deps    Deps
-	pending *pairs
-	counts  counters
-	slabs   slabs
-	streams *streams
-
-	// Memory that is used again for every packet.
-	decoder decoder
-	message message
-	tx      detect.Transaction // what the sinks are handed
-	handing bool               // a message is with inspector and sinks
-
-	servers map[netip.Addr]string
+	cfg  Config
+	deps Deps
+	// workers are replaced when interfaces are opened: files need one. What was
+	// counted before would be lost, so that is refused.
+	workers atomic.Pointer[[]*worker]
+	live    atomic.Bool // they are those of interfaces
 }
 
-// New checks the configuration and registers the metrics.
+// New checks the configuration and registers the metrics. It starts nothing.
 func New(cfg Config, deps Deps) (*Capture, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
-	c := &Capture{
-		cfg:     cfg,
-		deps:    deps,
-		pending: newPairs(cfg.MaxPending, cfg.PairTimeout),
-		servers: map[netip.Addr]string{},
-	}
-	c.decoder.ports = make(map[uint16]bool, len(cfg.Ports))
-	for _, p := range cfg.Ports {
-		c.decoder.ports[p] = true
-	}
-	c.reset()
-	if err := c.counts.register(deps.Registry); err != nil {
+	c := &Capture{cfg: cfg, deps: deps}
+	c.workers.Store(&[]*worker{newWorker(&c.cfg, &c.deps)})
+	if err := c.register(deps.Registry); err != nil {
 		return nil, fmt.Errorf("capture: metrics: %w", err)
 	}
 	return c, nil
 }
 
-// reset begins with empty tables.
-func (c *Capture) reset() {
-	c.decoder.fragments = newFragments(c.cfg.FragmentBytes, c.cfg.FragmentTimeout, &c.counts, &c.slabs)
-	c.streams = newStreams(c.cfg.StreamBytes, c.cfg.StreamIdle, c.decoder.ports, &c.counts, &c.slabs, c.overTCP)
-}
-
-// FileError says where in a capture reading came to an end. What was read until
-// then has gone to the sinks.
-type FileError struct {
-	File   string
-	Packet uint64 // the first one that was not read, from 1; 0 if the file's header was not read
-	Err    error
-}
-
-func (e *FileError) Error() string {
-	if e.Packet == 0 {
-		return fmt.Sprintf("%s: %v", e.File, e.Err)
-	}
-	return fmt.Sprintf("%s: packet %d: %v", e.File, e.Packet, e.Err)
-}
-
-// Unwrap is the cause.
-func (e *FileError) Unwrap() error { return e.Err }
-
-// ReadFile reads the capture at path, or those in the folder at path.
-func (c *Capture) ReadFile(ctx context.Context, path string) error {
-	defer c.finish()
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return c.readFolder(ctx, path)
-	}
-	return c.readFile(ctx, path)
-}
-
-// readFolder reads the files of a folder in the order of their names, which is
-// that of time where a program writes one after the other; so what waits at the
-// end of one goes on in the next. Files that are no captures are passed over,
-// and one that is damaged does not keep those behind it from being read.
-func (c *Capture) readFolder(ctx context.Context, path string) error {
-	entries, err := os.ReadDir(path) // sorted
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, e := range entries {
-		if !e.Type().IsRegular() {
-			continue
-		}
-		switch err := c.readFile(ctx, filepath.Join(path, e.Name())); {
-		case ctx.Err() != nil:
-			return errors.Join(append(errs, err)...)
-		case errors.Is(err, ErrFormat):
-			c.deps.Log.Warn("passed over a file that is no capture", zap.Error(err))
-		default:
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (c *Capture) readFile(ctx context.Context, path string) error {
-	f, err := os.Open(filepath.Clean(path))
-	if err != nil {
-		return err // it names the file
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	return c.read(ctx, path, f)
-}
-
-// Read reads a capture from r: pcap or pcapng in either byte order, or one of
-// them in gzip or zstd, by magic number. At its end, and at an error, queries that
-// still wait are unanswered. A capture that ends inside of a packet, as one
-// does whose writer was stopped, is no error: what is missing counts as one
-// packet, dropped. Read returns between two packets when ctx ends; it cannot
-// end a wait for r.
-func (c *Capture) Read(ctx context.Context, r io.Reader) error {
-	defer c.finish()
-	return c.read(ctx, "input", r)
-}
-
-func (c *Capture) read(ctx context.Context, name string, r io.Reader) error {
-	src, err := openSource(r)
-	if err != nil {
-		return &FileError{File: name, Err: err}
-	}
-	for n := uint64(1); ; n++ {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		p, err := src.next()
-		switch {
-		case err == nil:
-			c.packet(&p)
-		case errors.Is(err, io.EOF):
-			return nil
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			c.counts.packets.Add(1)
-			c.counts.drop(dropCut)
-			c.deps.Log.Warn("capture ends inside of a packet", zap.String("file", name), zap.Uint64("packet", n))
-			return nil
-		default:
-			return &FileError{File: name, Packet: n, Err: err}
-		}
-	}
-}
-
-// finish ends all waiting.
-func (c *Capture) finish() {
-	c.finishTables()
-	for {
-		p := c.pending.oldest()
-		if p == nil {
-			return
-		}
-		c.unanswered(p)
-	}
-}
-
-func (c *Capture) finishTables() {
-	defer c.rescue(new(drop))
-	c.decoder.fragments.finish()
-	c.streams.finish()
-}
-
-// packet counts one packet exactly once, whatever happens to it; one that waits
-// is counted when its wait is over.
-func (c *Capture) packet(p *packet) {
-	c.counts.packets.Add(1)
-	c.counts.seen(p.time)
-	switch why := c.decode(p); why {
-	case 0:
-		c.counts.messages.Add(1)
-		c.expire()
-		if c.decoder.quoting {
-			c.counts.quoted.Add(1)
-			return
-		}
-		c.handle(&c.decoder.datagram)
-	case counted:
-	default:
-		c.counts.drop(why)
-	}
-}
-
-// decode finds the message in a packet. A panic there is a bug, and the next
-// packet is not to pay for it.
-func (c *Capture) decode(p *packet) (why drop) {
-	defer c.rescue(&why)
-	d := &c.decoder
-	d.now = p.time
-	d.fragments.expire(p.time)
-	c.streams.expire(p.time)
-	if why := d.decode(p); why != 0 {
-		return why
-	}
-	if d.tcp {
-		c.streams.add(&d.segment, p.time)
-		return counted
-	}
-	if !c.message.read(d.datagram.payload) {
-		return dropDNSShort
-	}
-	return 0
-}
-
-// overTCP takes a message out of a connection; it has a header.
-func (c *Capture) overTCP(d *datagram) {
-	c.message.read(d.payload)
-	c.counts.messages.Add(1)
-	c.counts.tcpMessages.Add(1)
-	c.handing = true
-	c.expire()
-	c.handle(d)
-	c.handing = false
-}
-
-// expire ends the wait of queries whose time is over.
-func (c *Capture) expire() {
-	for p := c.pending.expired(c.decoder.now); p != nil; p = c.pending.expired(c.decoder.now) {
-		c.unanswered(p)
-	}
-}
-
-// rescue recovers from a panic of ours; one of a sink is not ours to hide. The
-// tables may be broken: they begin anew, and what was in them counts under the
-// panic, with the packet that met it.
-func (c *Capture) rescue(why *drop) {
-	r := recover()
-	if r == nil {
-		return
-	}
-	if c.handing {
-		panic(r)
-	}
-	c.panicked(r)
-	c.reset()
-	c.counts.waiting.Store(0)
-	c.counts.drops[dropPanic].Add(c.counts.packets.Load() - c.counts.accounted())
-	*why = counted
-}
-
-func (c *Capture) panicked(value any) {
-	c.counts.panics.Add(1)
-	c.deps.Log.Error("panic while reading a capture", zap.Any("panic", value), zap.Stack("stack"))
-}
+// first is the worker of files.
+func (c *Capture) first() *worker { return (*c.workers.Load())[0] }

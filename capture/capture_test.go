@@ -225,7 +225,7 @@ func TestMetricsCountPacketsAndDrops(t *testing.T) {
 		frame{0, udp(t, client4, server4, 40000, 80, nil)},
 		frame{1, udp(t, client4, server4, 40000, 53, query(t, 8, "b.example.", dns.TypeA))},
 	), func(_ *capture.Config, d *capture.Deps) { d.Registry = reg })
-	want := "# HELP weir_capture_packets_total Packets seen in captures.\n# TYPE weir_capture_packets_total counter\nweir_capture_packets_total 2\n"
+	want := "# HELP weir_capture_packets_total Packets seen in captures and on interfaces, those included that the kernel dropped.\n# TYPE weir_capture_packets_total counter\nweir_capture_packets_total 2\n"
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "weir_capture_packets_total"); err != nil {
 		t.Error(err)
 	}

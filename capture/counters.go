@@ -14,6 +14,7 @@ type drop uint8
 
 const (
 	_ drop = iota
+	dropKernel
 	dropCut
 	dropLinkType
 	dropLinkShort
@@ -49,9 +50,12 @@ const (
 	counted // no drop: the packet has been counted as something else
 )
 
+const firstDrop = dropKernel
+
 // dropNames are the stage and the reason of each drop; docs/formats.md says
 // what they mean.
 var dropNames = [dropCount]struct{ stage, reason string }{
+	dropKernel:            {"kernel", "ring_full"},
 	dropCut:               {"file", "cut"},
 	dropLinkType:          {"link", "unknown_type"},
 	dropLinkShort:         {"link", "short"},
@@ -87,6 +91,7 @@ var dropNames = [dropCount]struct{ stage, reason string }{
 // counters are written by the reader and read by anybody.
 type counters struct {
 	packets      atomic.Uint64
+	received     atomic.Uint64 // the kernel's count of packets for its ring, drops included
 	merged       atomic.Uint64
 	segments     atomic.Uint64
 	waiting      atomic.Int64
@@ -151,97 +156,76 @@ func moment(us int64) *time.Time {
 	return &at
 }
 
-func (c *counters) register(reg prometheus.Registerer) error {
-	c.first.Store(noTime)
-	c.last.Store(noTime)
-	errs := []error{reg.Register(prometheus.NewCounterFunc(
-		prometheus.CounterOpts{Name: "weir_capture_packets_total", Help: "Packets seen in captures."},
-		func() float64 { return float64(c.packets.Load()) }))}
+// each is all counters that only grow.
+func (c *counters) each(do func(n *atomic.Uint64)) {
+	for _, n := range [...]*atomic.Uint64{
+		&c.packets, &c.received, &c.merged, &c.segments, &c.messages, &c.tcpMessages, &c.conflicts, &c.gaps, &c.lost, &c.unfinished,
+		&c.queries, &c.responses, &c.otherOpcodes, &c.noQuestion, &c.quoted, &c.transactions, &c.answered, &c.unanswered,
+		&c.unmatched, &c.evicted, &c.panics,
+	} {
+		do(n)
+	}
+	for d := range c.drops {
+		do(&c.drops[d])
+	}
+}
+
+// total adds up what the workers have counted.
+func (c *Capture) total() *counters {
+	t := new(counters)
+	t.first.Store(noTime)
+	t.last.Store(noTime)
+	var sums []*atomic.Uint64
+	t.each(func(n *atomic.Uint64) { sums = append(sums, n) })
+	for _, w := range *c.workers.Load() {
+		i := 0
+		w.counts.each(func(n *atomic.Uint64) { sums[i].Add(n.Load()); i++ })
+		t.waiting.Add(w.counts.waiting.Load())
+		if first := w.counts.first.Load(); first != noTime && (t.first.Load() == noTime || first < t.first.Load()) {
+			t.first.Store(first)
+		}
+		t.last.Store(max(t.last.Load(), w.counts.last.Load()))
+	}
+	return t
+}
+
+// register makes the counters visible. They are read when they are asked for.
+func (c *Capture) register(reg prometheus.Registerer) error {
+	var errs []error
+	counter := func(name, help string, labels prometheus.Labels, read func(*counters) *atomic.Uint64) {
+		errs = append(errs, reg.Register(prometheus.NewCounterFunc(
+			prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels},
+			func() float64 { return float64(read(c.total()).Load()) })))
+	}
 	for _, m := range []struct {
 		name, help string
-		n          *atomic.Uint64
+		read       func(*counters) *atomic.Uint64
 	}{
-		{"weir_capture_merged_total", "Fragments put together with the one that completed their datagram, which counts as what it is.", &c.merged},
-		{"weir_capture_segments_total", "TCP segments on a DNS port whose octets were read.", &c.segments},
-		{"weir_capture_stream_conflicts_total", "Segments that repeat octets of a TCP stream and change them; those that came first are read.", &c.conflicts},
-		{"weir_capture_stream_gaps_total", "Holes in TCP streams that were given up.", &c.gaps},
-		{"weir_capture_stream_lost_total", "Times that it became unknown where in a TCP stream a message begins.", &c.lost},
-		{"weir_capture_stream_unfinished_total", "Messages of TCP streams that miss their end.", &c.unfinished},
+		{"weir_capture_packets_total", "Packets seen in captures and on interfaces, those included that the kernel dropped.", func(n *counters) *atomic.Uint64 { return &n.packets }},
+		{"weir_capture_kernel_packets_total", "Packets that passed the kernel's filter on interfaces, by the kernel's own count.", func(n *counters) *atomic.Uint64 { return &n.received }},
+		{"weir_capture_messages_total", "DNS messages found.", func(n *counters) *atomic.Uint64 { return &n.messages }},
+		{"weir_capture_tcp_messages_total", "DNS messages found in TCP streams.", func(n *counters) *atomic.Uint64 { return &n.tcpMessages }},
+		{"weir_capture_transactions_total", "Transactions handed to the records.", func(n *counters) *atomic.Uint64 { return &n.transactions }},
+		{"weir_capture_unanswered_total", "Queries that got no response in time.", func(n *counters) *atomic.Uint64 { return &n.unanswered }},
+		{"weir_capture_unmatched_total", "Responses to no query that waited.", func(n *counters) *atomic.Uint64 { return &n.unmatched }},
+		{"weir_capture_evicted_total", "Queries that had to make room for others; they count as unanswered.", func(n *counters) *atomic.Uint64 { return &n.evicted }},
+		{"weir_capture_merged_total", "Fragments put together with the one that completed their datagram, which counts as what it is.", func(n *counters) *atomic.Uint64 { return &n.merged }},
+		{"weir_capture_segments_total", "TCP segments on a DNS port whose octets were read.", func(n *counters) *atomic.Uint64 { return &n.segments }},
+		{"weir_capture_stream_conflicts_total", "Segments that repeat octets of a TCP stream and change them; those that came first are read.", func(n *counters) *atomic.Uint64 { return &n.conflicts }},
+		{"weir_capture_stream_gaps_total", "Holes in TCP streams that were given up.", func(n *counters) *atomic.Uint64 { return &n.gaps }},
+		{"weir_capture_stream_lost_total", "Times that it became unknown where in a TCP stream a message begins.", func(n *counters) *atomic.Uint64 { return &n.lost }},
+		{"weir_capture_stream_unfinished_total", "Messages of TCP streams that miss their end.", func(n *counters) *atomic.Uint64 { return &n.unfinished }},
+		{"weir_capture_panics_total", "Panics recovered while decoding: each is a bug.", func(n *counters) *atomic.Uint64 { return &n.panics }},
 	} {
-		errs = append(errs, reg.Register(prometheus.NewCounterFunc(
-			prometheus.CounterOpts{Name: m.name, Help: m.help}, func() float64 { return float64(m.n.Load()) })))
+		counter(m.name, m.help, nil, m.read)
 	}
 	errs = append(errs, reg.Register(prometheus.NewGaugeFunc(
 		prometheus.GaugeOpts{Name: "weir_capture_waiting_packets", Help: "Fragments and segments that wait for others."},
-		func() float64 { return float64(c.waiting.Load()) })))
-	for d := dropCut; d < dropCount; d++ {
-		errs = append(errs, reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "weir_capture_dropped_total", Help: "Packets that are no DNS message that is read, by stage and reason.",
-			ConstLabels: prometheus.Labels{"stage": dropNames[d].stage, "reason": dropNames[d].reason},
-		}, func() float64 { return float64(c.drops[d].Load()) })))
+		func() float64 { return float64(c.total().waiting.Load()) })))
+	for d := firstDrop; d < dropCount; d++ {
+		counter("weir_capture_dropped_total", "Packets that are no DNS message that is read, by stage and reason.",
+			prometheus.Labels{"stage": dropNames[d].stage, "reason": dropNames[d].reason},
+			func(n *counters) *atomic.Uint64 { return &n.drops[d] })
 	}
 	return errors.Join(errs...)
-}
-
-// Streams counts what happened to TCP streams.
-type Streams struct {
-	Conflicts  uint64 `json:"conflicts"`  // repetitions with other octets: the first are read
-	Gaps       uint64 `json:"gaps"`       // holes that were given up
-	Lost       uint64 `json:"lost"`       // times that it became unknown where a message begins
-	Unfinished uint64 `json:"unfinished"` // messages that miss their end; with a header they are among dns_messages
-}
-
-// Summary counts what a Capture has read. It always holds that
-//
-//	packets      = dns_messages - tcp_messages + segments + merged + waiting + all drops
-//	dns_messages = queries + responses + other_opcodes + no_question + quoted
-//	queries      = answered + unanswered, when reading is over
-//	responses    = answered + unmatched
-//	transactions = answered + unanswered + unmatched
-type Summary struct {
-	Packets      uint64                       `json:"packets"`
-	Merged       uint64                       `json:"merged"`   // fragments of a datagram but the one that completed it
-	Segments     uint64                       `json:"segments"` // of TCP, whose octets were read
-	Waiting      uint64                       `json:"waiting"`  // fragments and segments; 0 when reading is over
-	DNSMessages  uint64                       `json:"dns_messages"`
-	TCPMessages  uint64                       `json:"tcp_messages"` // of dns_messages
-	Queries      uint64                       `json:"queries"`
-	Responses    uint64                       `json:"responses"`
-	OtherOpcodes uint64                       `json:"other_opcodes"`
-	NoQuestion   uint64                       `json:"no_question"`
-	Quoted       uint64                       `json:"quoted"` // in ICMP errors: counted, not recorded
-	Transactions uint64                       `json:"transactions"`
-	Answered     uint64                       `json:"answered"`
-	Unanswered   uint64                       `json:"unanswered"`
-	Unmatched    uint64                       `json:"unmatched"`
-	Evicted      uint64                       `json:"evicted"` // of the unanswered, those that had to make room
-	Streams      Streams                      `json:"streams"`
-	Panics       uint64                       `json:"panics"` // recovered: each is a bug
-	FirstPacket  *time.Time                   `json:"first_packet"`
-	LastPacket   *time.Time                   `json:"last_packet"`
-	Drops        map[string]map[string]uint64 `json:"drops"` // by stage, then reason; only those over 0
-}
-
-// Summary reads the counters.
-func (c *Capture) Summary() Summary {
-	n := &c.counts
-	s := Summary{
-		Packets: n.packets.Load(), Merged: n.merged.Load(), Segments: n.segments.Load(), TCPMessages: n.tcpMessages.Load(), Waiting: uint64(max(0, n.waiting.Load())), DNSMessages: n.messages.Load(), Queries: n.queries.Load(), Responses: n.responses.Load(),
-		OtherOpcodes: n.otherOpcodes.Load(), NoQuestion: n.noQuestion.Load(), Quoted: n.quoted.Load(),
-		Transactions: n.transactions.Load(), Answered: n.answered.Load(), Unanswered: n.unanswered.Load(), Unmatched: n.unmatched.Load(),
-		Evicted:     n.evicted.Load(),
-		Streams:     Streams{Conflicts: n.conflicts.Load(), Gaps: n.gaps.Load(), Lost: n.lost.Load(), Unfinished: n.unfinished.Load()},
-		Panics:      n.panics.Load(),
-		FirstPacket: moment(n.first.Load()), LastPacket: moment(n.last.Load()), Drops: map[string]map[string]uint64{},
-	}
-	for d := dropCut; d < dropCount; d++ {
-		if count := n.drops[d].Load(); count > 0 {
-			name := dropNames[d]
-			if s.Drops[name.stage] == nil {
-				s.Drops[name.stage] = map[string]uint64{}
-			}
-			s.Drops[name.stage][name.reason] = count
-		}
-	}
-	return s
 }

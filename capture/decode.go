@@ -7,8 +7,11 @@ import (
 // packet is one record of a capture.
 type packet struct {
 	time time.Time
-	link uint32 // LINKTYPE_ number
-	data []byte // good until the next is read; shorter than the packet was if the capture cut it
+	link uint32 // LINKTYPE_ number, or linkCooked
+	// Of linkCooked: the EtherType of data, and the ID of the VLAN whose tag the
+	// network card took off, or 0.
+	proto, vlan uint16
+	data        []byte // good until the next is read; shorter than the packet was if the capture cut it
 }
 
 // maxNested bounds VLAN tags, MPLS labels, IPv6 extension headers, and packets
@@ -21,6 +24,7 @@ type decoder struct {
 	fragments *fragments
 
 	now  time.Time // of the packet
+	net  uint32    // the virtual network that it is in, or 0: a hash of VLAN IDs and VNIs
 	left int       // packets and frames that may still come, one inside of the other
 
 	// What was found; which of them, tcp says.
@@ -33,6 +37,17 @@ type decoder struct {
 // decode finds the UDP datagram or the TCP segment of p on a DNS port, or says
 // why there is none for us.
 func (d *decoder) decode(p *packet) drop {
-	d.now, d.left, d.tcp, d.quoting = p.time, maxNested, false, false
+	d.now, d.left, d.tcp, d.quoting, d.net = p.time, maxNested, false, false, 0
+	if p.link == linkCooked {
+		return d.cooked(p)
+	}
 	return d.link(p.link, p.data)
+}
+
+// enter notes that what follows is in a virtual network: addresses mean there
+// what they mean nowhere else. ID 0 is none.
+func (d *decoder) enter(id uint32) {
+	if id != 0 {
+		d.net = (d.net ^ id) * 0x01000193 // FNV-1's prime
+	}
 }

@@ -16,9 +16,11 @@ const (
 	fragmentUnits = 8 // octets that all but the last fragment are a multiple of
 )
 
-// fragmentKey says which fragments belong together. The protocol is part of it
-// in IPv4 (RFC 791, section 3.2) and 0 in IPv6 (RFC 8200, section 4.5).
+// fragmentKey says which fragments belong together: within one virtual network,
+// since private addresses are used in many. The protocol is part of it in IPv4
+// (RFC 791, section 3.2) and 0 in IPv6 (RFC 8200, section 4.5).
 type fragmentKey struct {
+	net      uint32
 	src, dst netip.Addr
 	id       uint32
 	proto    uint8

@@ -64,7 +64,7 @@ func (d *decoder) ipv4(b []byte) drop {
 	if at&0x3fff == 0 { // neither MF nor an offset
 		return d.transport(proto, payload, total-header-len(payload), a)
 	}
-	key := fragmentKey{src: a.src, dst: a.dst, id: uint32(binary.BigEndian.Uint16(b[4:])), proto: proto}
+	key := fragmentKey{net: d.net, src: a.src, dst: a.dst, id: uint32(binary.BigEndian.Uint16(b[4:])), proto: proto}
 	return d.fragment(key, fragment{
 		offset: int(at&0x1fff) * fragmentUnits, length: total - header, more: at&0x2000 != 0, proto: proto, data: payload,
 	}, a)
@@ -106,7 +106,7 @@ func (d *decoder) extensions(next uint8, b []byte, missing int, a addresses) dro
 			}
 			at := binary.BigEndian.Uint16(b[2:])
 			if at&0xfff9 != 0 {
-				key := fragmentKey{src: a.src, dst: a.dst, id: binary.BigEndian.Uint32(b[4:])}
+				key := fragmentKey{net: d.net, src: a.src, dst: a.dst, id: binary.BigEndian.Uint32(b[4:])}
 				return d.fragment(key, fragment{
 					offset: int(at & 0xfff8), length: len(b) - 8 + missing, more: at&1 != 0, proto: b[0], data: b[8:],
 				}, a)

@@ -19,7 +19,11 @@ const (
 	linkIPv4     = 228
 	linkIPv6     = 229
 	linkSLL2     = 276
+	linkCooked   = 1 << 31 // ours: no link header, packet.proto says what data is
 )
+
+// vlanID is the part of a tag that is the ID (IEEE 802.1Q, section 9.6).
+const vlanID = 0x0fff
 
 // EtherTypes.
 const (
@@ -81,6 +85,38 @@ func (d *decoder) link(kind uint32, b []byte) drop {
 	return dropLinkType
 }
 
+// cooked decodes a packet that the kernel has named the type of. Of one with two
+// tags it takes off the first and names what is behind the second, which is
+// still there.
+func (d *decoder) cooked(p *packet) drop {
+	d.enter(uint32(p.vlan))
+	b := p.data
+	if p.proto == etherIPv4 || p.proto == etherIPv6 {
+		for range maxNested {
+			if len(b) < 5 || isIP(p.proto, b) {
+				break
+			}
+			switch inner := binary.BigEndian.Uint16(b[2:]); {
+			case inner == etherVLAN || inner == etherQinQ || inner == etherQinQOld:
+			case inner == p.proto && isIP(p.proto, b[4:]):
+			default:
+				return d.ether(p.proto, b)
+			}
+			d.enter(uint32(binary.BigEndian.Uint16(b) & vlanID))
+			b = b[4:]
+		}
+	}
+	return d.ether(p.proto, b)
+}
+
+// isIP says whether b begins with an IP header whose length is there.
+func isIP(proto uint16, b []byte) bool {
+	if proto == etherIPv6 {
+		return len(b) >= 40 && b[0]>>4 == 6 && 40+int(binary.BigEndian.Uint16(b[4:])) <= len(b)
+	}
+	return len(b) >= 20 && b[0]>>4 == 4 && b[0]&0xf >= 5 && int(binary.BigEndian.Uint16(b[2:])) <= len(b)
+}
+
 func (d *decoder) ethernet(b []byte) drop { return d.byEtherType(b, 12, 14) }
 
 // byEtherType decodes what begins at an offset, of the EtherType at another.
@@ -101,6 +137,7 @@ func (d *decoder) ether(kind uint16, b []byte) drop {
 			if len(b) < 4 {
 				return dropLinkShort
 			}
+			d.enter(uint32(binary.BigEndian.Uint16(b) & vlanID))
 			kind, b = binary.BigEndian.Uint16(b[2:]), b[4:]
 		case etherMPLS, etherMPLSm:
 			return d.mpls(b)

@@ -41,92 +41,92 @@ func (m *message) read(payload []byte) (ok bool) {
 
 // handle sorts the message into exactly one of queries, responses, other
 // opcodes and those without a question.
-func (c *Capture) handle(d *datagram) {
-	m := &c.message
+func (w *worker) handle(d *datagram) {
+	m := &w.message
 	readable := m.question.End > 0
 	switch {
 	case m.header.Opcode() != dnswire.OpcodeQuery:
-		c.counts.otherOpcodes.Add(1)
+		w.counts.otherOpcodes.Add(1)
 	case !m.header.Response() && readable:
-		c.counts.queries.Add(1)
-		if full := c.pending.add(d, m); full != nil {
-			c.counts.evicted.Add(1)
-			c.unanswered(full)
+		w.counts.queries.Add(1)
+		if full := w.pending.add(d, m); full != nil {
+			w.counts.evicted.Add(1)
+			w.unanswered(full)
 		}
 	case m.header.Response():
 		// A response may come without a question, as FORMERR often does: then
 		// addresses, ports and ID have to be enough.
-		p := c.pending.take(d, m)
+		p := w.pending.take(d, m)
 		if p == nil && !readable {
-			c.counts.noQuestion.Add(1)
+			w.counts.noQuestion.Add(1)
 			return
 		}
-		c.counts.responses.Add(1)
-		c.response(d, m, p)
+		w.counts.responses.Add(1)
+		w.response(d, m, p)
 	default:
-		c.counts.noQuestion.Add(1)
+		w.counts.noQuestion.Add(1)
 	}
 }
 
 // response records a response, with the query p that it answers or, if p is
 // nil, by itself.
-func (c *Capture) response(d *datagram, m *message, p *pending) {
-	t := &c.tx
+func (w *worker) response(d *datagram, m *message, p *pending) {
+	t := &w.tx
 	t.Query = detect.Query{
 		Time: d.time, Client: d.dst.Addr(), Name: m.question.Name,
 		Type: m.question.Type, Class: m.question.Class, Transport: detect.Pcap,
 	}
 	t.Latency = 0
 	if p != nil {
-		c.counts.answered.Add(1)
+		w.counts.answered.Add(1)
 		t.Query = p.query()
 		t.Latency = max(0, d.time.Sub(p.time))
 	} else {
-		c.counts.unmatched.Add(1)
+		w.counts.unmatched.Add(1)
 	}
-	t.Source, t.Response, t.Upstream = detect.FromWire, d.payload, c.server(d.src.Addr())
+	t.Source, t.Response, t.Upstream = detect.FromWire, d.payload, w.server(d.src.Addr())
 	t.Rcode = m.header.Rcode()
 	if h, records, err := dnswire.WalkMessage(d.payload); err == nil && h.AR > 0 {
 		t.Rcode |= uint16(dnswire.ReadEDNS(d.payload, h, records.Offset()).ExtRcode) << 4
 	}
-	c.record()
-	c.pending.release(p)
+	w.record()
+	w.pending.release(p)
 }
 
 // unanswered records a query that got no response. Its upstream is the server
 // that was asked.
-func (c *Capture) unanswered(p *pending) {
-	c.counts.unanswered.Add(1)
-	t := &c.tx
+func (w *worker) unanswered(p *pending) {
+	w.counts.unanswered.Add(1)
+	t := &w.tx
 	t.Query = p.query()
 	t.Source, t.Response, t.Rcode, t.Latency = detect.FromNowhere, nil, 0, 0
-	t.Upstream = c.server(p.server.Addr())
-	c.record()
-	c.pending.release(p)
+	t.Upstream = w.server(p.server.Addr())
+	w.record()
+	w.pending.release(p)
 }
 
 // record has the transaction judged and hands it to the sinks.
-func (c *Capture) record() {
-	c.counts.transactions.Add(1)
-	c.judge()
-	for _, s := range c.deps.Sinks {
-		s.Record(&c.tx)
+func (w *worker) record() {
+	w.counts.transactions.Add(1)
+	w.judge()
+	for _, s := range w.deps.Sinks {
+		s.Record(&w.tx)
 	}
 }
 
 // judge fills in the verdict. A detector that panics leaves the query "not
 // judged".
-func (c *Capture) judge() {
-	t := &c.tx
+func (w *worker) judge() {
+	t := &w.tx
 	v := &t.Verdict
 	*v = detect.Verdict{Unscored: detect.NotAsked, Matches: v.Matches[:0]}
-	in := c.deps.Inspector
+	in := w.deps.Inspector
 	if in == nil {
 		return
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			c.panicked(r)
+			w.panicked(r)
 			*v = detect.Verdict{Unscored: detect.Failed, Matches: v.Matches[:0]}
 		}
 	}()
@@ -141,14 +141,14 @@ func (c *Capture) judge() {
 // them anew is only slow.
 const maxServers = 1024
 
-func (c *Capture) server(addr netip.Addr) string {
-	s, ok := c.servers[addr]
+func (w *worker) server(addr netip.Addr) string {
+	s, ok := w.servers[addr]
 	if !ok {
-		if len(c.servers) >= maxServers {
-			clear(c.servers)
+		if len(w.servers) >= maxServers {
+			clear(w.servers)
 		}
 		s = addr.String()
-		c.servers[addr] = s
+		w.servers[addr] = s
 	}
 	return s
 }

@@ -103,13 +103,13 @@ func TestAPanicInTheTablesKeepsTheNumbersRight(t *testing.T) {
 	}
 	// A fragment that waits, in Ethernet.
 	b := []byte("\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x08\x00\x45\x00\x00\x1c\x00\x01\x20\x00\x40\x11\x00\x00\x01\x02\x03\x04\x05\x06\x07\x08\x00\x35\x00\x35\x00\x64\x00\x00")
-	c.packet(&packet{link: linkEthernet, data: b})
+	c.first().packet(&packet{link: linkEthernet, data: b})
 	if s := c.Summary(); s.Waiting != 1 {
 		t.Fatalf("%+v", s)
 	}
-	c.streams = nil // what follows panics
-	c.packet(&packet{link: linkEthernet, data: b})
-	c.packet(&packet{link: linkEthernet, data: b[:10]})
+	c.first().streams = nil // what follows panics
+	c.first().packet(&packet{link: linkEthernet, data: b})
+	c.first().packet(&packet{link: linkEthernet, data: b[:10]})
 	s := c.Summary()
 	if s.Panics != 1 || s.Packets != 3 || s.Waiting != 0 || s.Drops["panic"]["recovered"] != 2 || s.Drops["link"]["short"] != 1 {
 		t.Errorf("%+v", s)

@@ -50,6 +50,7 @@ func (d *decoder) vxlan(b []byte) drop {
 	if len(b) < header || b[0]&validVNI == 0 {
 		return dropUDPTunnel
 	}
+	d.enter(binary.BigEndian.Uint32(b[4:]) >> 8)
 	return d.inside(b[header:])
 }
 
@@ -63,6 +64,7 @@ func (d *decoder) geneve(b []byte) drop {
 	if len(b) < size {
 		return dropUDPTunnel
 	}
+	d.enter(binary.BigEndian.Uint32(b[4:]) >> 8)
 	return d.ether(binary.BigEndian.Uint16(b[2:]), b[size:])
 }
 

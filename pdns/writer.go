@@ -59,6 +59,10 @@ func (w *Writer) Record(t *detect.Transaction) {
 	w.sums.add(t)
 }
 
+// Flush writes the finished lines, for a reader that waits for them; COF lines
+// are finished every FlushInterval. An error shows at Close.
+func (w *Writer) Flush() { _ = w.out.flush() }
+
 // Close writes what is left, and returns the first error of all. It does not
 // close the stream.
 func (w *Writer) Close() error {

@@ -66,11 +66,15 @@ func defaultConfig() config {
 
 // loadConfig reads a file, or takes the defaults if there is none, for a
 // command that asks no upstream.
-func loadConfig(file string) (*config, error) {
+func loadConfig(file string) (*config, error) { return loadConfigWith(file, func(*config) {}) }
+
+// loadConfigWith is loadConfig with the flags of a command on top.
+func loadConfigWith(file string, change func(*config)) (*config, error) {
 	cfg, doc, err := readConfig(file)
 	if err != nil {
 		return nil, err
 	}
+	change(cfg)
 	if len(cfg.Resolver.Upstream.Servers) == 0 {
 		cfg.Resolver.Upstream.Servers = []string{"127.0.0.1"} // valid, and never asked
 	}

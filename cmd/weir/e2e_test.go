@@ -27,7 +27,9 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "weir")
-	out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput()
+	build := exec.Command("go", "build", "-o", bin, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}
@@ -54,7 +56,25 @@ func startWeir(t *testing.T, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, cmd: exec.Command(bin, append([]string{"serve"}, args...)...), done: make(chan struct{})}
+	p, line := start(t, exec.Command(bin, append([]string{"serve"}, args...)...))
+	var first struct {
+		Msg     string   `json:"msg"`
+		Listen  []string `json:"listen"`
+		Forward []string `json:"forward"`
+		Records string   `json:"records"`
+		Metrics string   `json:"metrics"`
+	}
+	if err := json.Unmarshal([]byte(line), &first); err != nil || first.Msg != "weir started" || len(first.Forward) == 0 || first.Records == "" {
+		t.Fatalf("first log line %q: %v; want where weir listens, forwards, records, and its metrics", line, err)
+	}
+	p.listen, p.metrics, p.state = first.Listen, first.Metrics, filepath.Dir(first.Records)
+	return p
+}
+
+// start runs a program that logs to standard error, and returns its first line.
+func start(t *testing.T, cmd *exec.Cmd) (*process, string) {
+	t.Helper()
+	p := &process{t: t, cmd: cmd, done: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -81,23 +101,13 @@ func startWeir(t *testing.T, args ...string) *process {
 	}()
 	select {
 	case line := <-first:
-		var start struct {
-			Msg     string   `json:"msg"`
-			Listen  []string `json:"listen"`
-			Forward []string `json:"forward"`
-			Records string   `json:"records"`
-			Metrics string   `json:"metrics"`
-		}
-		if err := json.Unmarshal([]byte(line), &start); err != nil || start.Msg != "weir started" || len(start.Forward) == 0 || start.Records == "" {
-			t.Fatalf("first log line %q: %v; want where weir listens, forwards, records, and its metrics", line, err)
-		}
-		p.listen, p.metrics, p.state = start.Listen, start.Metrics, filepath.Dir(start.Records)
+		return p, line
 	case <-p.done:
 		t.Fatal("weir ended at once")
 	case <-time.After(20 * time.Second):
 		t.Fatal("weir did not start in 20 s")
 	}
-	return p
+	return nil, ""
 }
 
 func (p *process) log() string {

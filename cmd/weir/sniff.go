@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -18,14 +19,20 @@ import (
 	"go.uber.org/zap"
 )
 
-// sniffCmd reads a capture. Its outputs are files, or standard output for "-".
+// sniffCmd reads captures or interfaces. Its outputs are files, or standard
+// output for "-"; from interfaces, without any, the records of the
+// configuration.
 type sniffCmd struct {
-	Read          string             `short:"r" required:"" placeholder:"FILE" help:"Capture to read, or a folder of them: pcap or pcapng, plain, gzip or zstd; \"-\" is standard input."`
+	Read          string             `short:"r" placeholder:"FILE" help:"Capture to read, or a folder of them: pcap or pcapng, plain, gzip or zstd; \"-\" is standard input."`
+	Input         string             `arg:"" optional:"" name:"file" help:"The same, without the flag."`
+	Interface     []string           `short:"i" placeholder:"NAME" sep:"none" help:"Interface to read; may be repeated. Overrides capture.live.interfaces."`
 	Conf          string             `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
 	Transactions  string             `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
 	COF           string             `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
-	Summary       string             `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default if no other output is asked for."`
+	Summary       string             `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default for captures if no other output is asked for."`
 	ClientAddress pdns.ClientAddress `default:"truncated" placeholder:"full|truncated|none" help:"How much of clients' addresses the transactions hold."`
+	Admin         *string            `placeholder:"ADDR" help:"For interfaces: address for metrics and health; empty switches them off. Overrides admin.listen."`
+	State         string             `placeholder:"DIR" help:"For interfaces: state folder. Overrides state_dir."`
 }
 
 // Validate checks the flags against each other, for kong.
@@ -39,103 +46,144 @@ func (c *sniffCmd) Validate() error {
 	if outs > 1 {
 		return errors.New("only one of --transactions, --cof and --summary can be standard output")
 	}
+	if c.Read != "" && c.Input != "" {
+		return errors.New("only one of --read and FILE")
+	}
+	c.Read += c.Input
+	if c.Read != "" && len(c.Interface) > 0 {
+		return errors.New("only one of --read and --interface")
+	}
+	if c.Admin != nil && *c.Admin != "" {
+		if _, err := netip.ParseAddrPort(*c.Admin); err != nil {
+			return fmt.Errorf("--admin: must be IP:port, or empty to switch it off, got %q", *c.Admin)
+		}
+	}
 	return nil
 }
 
-// Run reads the capture through the detection of the configuration, as the
-// resolver would have judged it.
+// Run reads through the detection of the configuration, as the resolver would
+// have judged it.
 func (c *sniffCmd) Run(std stdio) error {
-	cfg, err := loadConfig(c.Conf)
+	cfg, err := loadConfigWith(c.Conf, func(cfg *config) {
+		if len(c.Interface) > 0 {
+			cfg.Capture.Live.Interfaces = c.Interface
+		}
+		if c.Admin != nil {
+			cfg.Admin.Listen = *c.Admin
+		}
+		if c.State != "" {
+			cfg.StateDir = c.State
+		}
+	})
 	if err != nil {
 		return err
+	}
+	if c.Read == "" && len(cfg.Capture.Live.Interfaces) == 0 {
+		return exitWith(exitUsage, errors.New("what? --read FILE or --interface NAME"))
 	}
 	log, err := newLogger(cfg.Log, std)
 	if err != nil {
 		return err
 	}
-	registry := newRegistry()
-	d, err := newDetection(cfg, log, registry)
-	if err != nil {
-		return err
-	}
-	if err := d.load(); err != nil {
-		return err
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	return c.sniff(ctx, sniffParts{
-		capture: cfg.Capture, cof: cfg.Records.COF, sensorID: cfg.Records.SensorID,
-		inspector: d.detector, sinks: []detect.Sink{d.detector}, log: log, registry: registry, in: std.in, out: std.out,
-	})
+	s := &sniffer{cmd: c, cfg: cfg, log: log, registry: newRegistry(), std: std}
+	if s.detection, err = newDetection(cfg, log, s.registry); err != nil {
+		return err
+	}
+	if err := s.detection.load(); err != nil {
+		return err
+	}
+	if c.Read == "" {
+		return s.watch(ctx)
+	}
+	return s.read(ctx)
 }
 
-// sniffParts are what a sniffer is put together from.
-type sniffParts struct {
-	capture   capture.Config
-	cof       pdns.COFConfig
-	sensorID  string
-	inspector capture.Inspector
-	sinks     []detect.Sink // in front of the files
+// sniffer is a sniff under way.
+type sniffer struct {
+	cmd       *sniffCmd
+	cfg       *config
 	log       *zap.Logger
-	registry  prometheus.Registerer
-	in        io.Reader
-	out       io.Writer
+	registry  *prometheus.Registry
+	detection *detection
+	std       stdio
+	open      outputs
+	summary   io.Writer // nil: not asked for
+	lock      *os.File  // of the state folder
 }
 
-// sniff reads the capture and writes what was asked for. Where reading fails,
+// outputs opens what was asked for and returns the sinks.
+func (s *sniffer) outputs() ([]detect.Sink, error) {
+	c := s.cmd
+	sinks := []detect.Sink{s.detection.detector}
+	if err := c.distinct(); err != nil {
+		return nil, exitWith(exitUsage, err)
+	}
+	if c.Transactions != "" {
+		f, err := s.open.create(c.Transactions, s.std.out)
+		if err != nil {
+			return nil, err
+		}
+		w := pdns.NewTransactionWriter(f, c.ClientAddress, nil)
+		sinks = append(sinks, s.open.writer(c.Transactions, w))
+	}
+	if c.COF != "" {
+		f, err := s.open.create(c.COF, s.std.out)
+		if err != nil {
+			return nil, err
+		}
+		w := pdns.NewCOFWriter(f, s.cfg.Records.COF, s.cfg.Records.SensorID)
+		sinks = append(sinks, s.open.writer(c.COF, w))
+	}
+	if c.Summary != "" {
+		var err error
+		if s.summary, err = s.open.create(c.Summary, s.std.out); err != nil {
+			return nil, err
+		}
+	}
+	return sinks, nil
+}
+
+// read reads the capture and writes what was asked for. Where reading fails,
 // what was read until then is written, and the summary says how much; where the
 // capture cannot even be opened, no output is touched.
-func (c *sniffCmd) sniff(ctx context.Context, p sniffParts) (err error) {
+func (s *sniffer) read(ctx context.Context) (err error) {
+	c := s.cmd
 	if c.Transactions == "" && c.COF == "" && c.Summary == "" {
 		c.Summary = "-"
-	}
-	if err := c.distinct(); err != nil {
-		return exitWith(exitUsage, err)
 	}
 	if _, err := os.Stat(c.Read); err != nil && c.Read != "-" {
 		return err
 	}
-	var open outputs
-	defer func() { err = errors.Join(err, open.close()) }()
-	if c.Transactions != "" {
-		f, err := open.create(c.Transactions, p.out)
-		if err != nil {
-			return err
-		}
-		w := pdns.NewTransactionWriter(f, c.ClientAddress, nil)
-		p.sinks = append(p.sinks, w)
-		open.flush(c.Transactions, w)
+	defer func() { err = errors.Join(err, s.open.close()) }()
+	sinks, err := s.outputs()
+	if err != nil {
+		return err
 	}
-	if c.COF != "" {
-		f, err := open.create(c.COF, p.out)
-		if err != nil {
-			return err
-		}
-		w := pdns.NewCOFWriter(f, p.cof, p.sensorID)
-		p.sinks = append(p.sinks, w)
-		open.flush(c.COF, w)
-	}
-	var summary io.Writer
-	if c.Summary != "" {
-		if summary, err = open.create(c.Summary, p.out); err != nil {
-			return err
-		}
-	}
-	reader, err := capture.New(p.capture, capture.Deps{Inspector: p.inspector, Sinks: p.sinks, Log: p.log, Registry: p.registry})
+	reader, err := capture.New(s.cfg.Capture, capture.Deps{Inspector: s.detection.detector, Sinks: sinks, Log: s.log, Registry: s.registry})
 	if err != nil {
 		return err
 	}
 	if c.Read == "-" {
-		err = reader.Read(ctx, p.in)
+		err = reader.Read(ctx, s.std.in)
 	} else {
 		err = reader.ReadFile(ctx, c.Read)
 	}
-	if summary != nil && !errors.Is(err, capture.ErrFormat) {
-		enc := json.NewEncoder(summary)
-		enc.SetIndent("", "  ")
-		err = errors.Join(err, enc.Encode(reader.Summary()))
+	if !errors.Is(err, capture.ErrFormat) {
+		err = errors.Join(err, s.summarize(reader))
 	}
 	return err
+}
+
+// summarize writes the summary where it is asked for.
+func (s *sniffer) summarize(c *capture.Capture) error {
+	if s.summary == nil {
+		return nil
+	}
+	enc := json.NewEncoder(s.summary)
+	enc.SetIndent("", "  ")
+	return enc.Encode(c.Summary())
 }
 
 // distinct refuses outputs that are the same file, or the capture itself: one
@@ -166,39 +214,4 @@ func (c *sniffCmd) distinct() error {
 		seen = append(seen, n)
 	}
 	return nil
-}
-
-// outputs are open files, and what has to be flushed into them before they are
-// closed.
-type outputs struct{ closers []func() error }
-
-func (o *outputs) create(path string, stdout io.Writer) (io.Writer, error) {
-	if path == "-" {
-		return stdout, nil
-	}
-	// Transactions say who asked for what: not for everybody to read.
-	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return nil, err
-	}
-	o.closers = append(o.closers, f.Close)
-	return f, nil
-}
-
-func (o *outputs) flush(path string, w *pdns.Writer) {
-	o.closers = append(o.closers, func() error {
-		if err := w.Close(); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
-		}
-		return nil
-	})
-}
-
-// close flushes before it closes: in the opposite order of opening.
-func (o *outputs) close() error {
-	var errs []error
-	for i := len(o.closers) - 1; i >= 0; i-- {
-		errs = append(errs, o.closers[i]())
-	}
-	return errors.Join(errs...)
 }

@@ -54,6 +54,7 @@ var home = map[string]string{
 	"github.com/weppos/publicsuffix-go":                       "internal/dnsname",
 	"github.com/alecthomas/kong":                              "cmd/weir",
 	"go.yaml.in/yaml/v3":                                      "cmd/weir",
+	"golang.org/x/net/bpf":                                    "capture",
 	"golang.org/x/net/idna":                                   "blocklist",
 	"github.com/zeebo/xxh3":                                   "blocklist",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "web",

@@ -1,0 +1,159 @@
+package capture
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+	"go.uber.org/zap"
+)
+
+// worker takes packets to transactions. It belongs to one goroutine; only its
+// counters may be read by others. A file has one, interfaces have several: then
+// each sees all packets between the same two addresses, so that nothing of one
+// conversation is with another worker.
+type worker struct {
+	cfg     *Config
+	deps    *Deps
+	pending *pairs
+	counts  counters
+	slabs   slabs
+	streams *streams
+
+	// Memory that is used again for every packet.
+	decoder decoder
+	message message
+	tx      detect.Transaction // what the sinks are handed
+	handing bool               // a message is with inspector and sinks
+
+	servers map[netip.Addr]string
+}
+
+func newWorker(cfg *Config, deps *Deps) *worker {
+	w := &worker{cfg: cfg, deps: deps, pending: newPairs(cfg.MaxPending, cfg.PairTimeout), servers: map[netip.Addr]string{}}
+	w.counts.first.Store(noTime)
+	w.counts.last.Store(noTime)
+	w.decoder.ports = make(map[uint16]bool, len(cfg.Ports))
+	for _, p := range cfg.Ports {
+		w.decoder.ports[p] = true
+	}
+	w.reset()
+	return w
+}
+
+// reset begins with empty tables.
+func (w *worker) reset() {
+	w.decoder.fragments = newFragments(w.cfg.FragmentBytes, w.cfg.FragmentTimeout, &w.counts, &w.slabs)
+	w.streams = newStreams(w.cfg.StreamBytes, w.cfg.StreamIdle, w.decoder.ports, &w.counts, &w.slabs, w.overTCP)
+}
+
+// finish ends all waiting.
+func (w *worker) finish() {
+	w.finishTables()
+	for {
+		p := w.pending.oldest()
+		if p == nil {
+			return
+		}
+		w.unanswered(p)
+	}
+}
+
+func (w *worker) finishTables() {
+	defer w.rescue(new(drop))
+	w.decoder.fragments.finish()
+	w.streams.finish()
+}
+
+// packet counts one packet exactly once, whatever happens to it; one that waits
+// is counted when its wait is over.
+func (w *worker) packet(p *packet) {
+	w.counts.packets.Add(1)
+	w.counts.seen(p.time)
+	switch why := w.decode(p); why {
+	case 0:
+		w.counts.messages.Add(1)
+		w.expire()
+		if w.decoder.quoting {
+			w.counts.quoted.Add(1)
+			return
+		}
+		w.handle(&w.decoder.datagram)
+	case counted:
+	default:
+		w.counts.drop(why)
+	}
+}
+
+// decode finds the message in a packet. A panic there is a bug, and the next
+// packet is not to pay for it.
+func (w *worker) decode(p *packet) (why drop) {
+	defer w.rescue(&why)
+	d := &w.decoder
+	d.now = p.time
+	d.fragments.expire(p.time)
+	w.streams.expire(p.time)
+	if why := d.decode(p); why != 0 {
+		return why
+	}
+	if d.tcp {
+		w.streams.add(&d.segment, p.time)
+		return counted
+	}
+	if !w.message.read(d.datagram.payload) {
+		return dropDNSShort
+	}
+	return 0
+}
+
+// overTCP takes a message out of a connection; it has a header.
+func (w *worker) overTCP(d *datagram) {
+	w.message.read(d.payload)
+	w.counts.messages.Add(1)
+	w.counts.tcpMessages.Add(1)
+	w.handing = true
+	w.expire()
+	w.handle(d)
+	w.handing = false
+}
+
+// expire ends the wait of queries whose time is over.
+func (w *worker) expire() {
+	for p := w.pending.expired(w.decoder.now); p != nil; p = w.pending.expired(w.decoder.now) {
+		w.unanswered(p)
+	}
+}
+
+// rescue recovers from a panic of ours; one of a sink is not ours to hide. The
+// tables may be broken: they begin anew, and what was in them counts under the
+// panic, with the packet that met it.
+func (w *worker) rescue(why *drop) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	if w.handing {
+		panic(r)
+	}
+	w.panicked(r)
+	w.reset()
+	w.counts.waiting.Store(0)
+	w.counts.drops[dropPanic].Add(w.counts.packets.Load() - w.counts.accounted())
+	*why = counted
+}
+
+func (w *worker) panicked(value any) {
+	w.counts.panics.Add(1)
+	w.deps.Log.Error("panic while reading a capture", zap.Any("panic", value), zap.Stack("stack"))
+}
+
+// tick lets time pass where no packet does.
+func (w *worker) tick(now time.Time) {
+	defer w.rescue(new(drop))
+	w.decoder.now = now
+	w.decoder.fragments.expire(now)
+	w.streams.expire(now)
+	w.handing = true
+	w.expire()
+	w.handing = false
+}

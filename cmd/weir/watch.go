@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/weirdns/weir/capture"
+	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/web"
+	"go.uber.org/zap"
+)
+
+// watch reads interfaces until ctx ends. Whatever it needs is open before it
+// drops its privileges, and it reads nothing before that.
+func (s *sniffer) watch(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.open.close()) }()
+	sinks, err := s.outputs()
+	if err != nil {
+		return err
+	}
+	back := []task{{"outputs", s.open.tend}}
+	records := "files"
+	if s.cmd.Transactions == "" && s.cmd.COF == "" {
+		recorder, err := s.recorder()
+		if err != nil {
+			return err
+		}
+		records = s.cfg.Records.Dir
+		sinks = append(sinks, recorder)
+		back = append(back, task{"records", recorder.Run})
+	}
+	reader, err := capture.New(s.cfg.Capture, capture.Deps{
+		Inspector: s.detection.detector, Sinks: sinks, Log: s.log.Named("capture"), Registry: s.registry,
+	})
+	if err != nil {
+		return err
+	}
+	admin := web.New(s.cfg.Admin, web.Deps{Log: s.log.Named("admin"), Gatherer: s.registry, Ready: func() []string { return nil }})
+	if err := admin.Listen(); err != nil {
+		return exitWith(exitBind, err)
+	}
+	live, err := reader.OpenLive()
+	if err != nil {
+		admin.Close()
+		return exitWith(exitBind, err)
+	}
+	if err := dropPrivileges(); errors.Is(err, syscall.ENOTSUP) {
+		s.log.Warn("capabilities are kept: this binary was built with cgo")
+	} else if err != nil {
+		live.Close()
+		admin.Close()
+		return exitWith(exitBind, fmt.Errorf("dropping capabilities: %w", err))
+	}
+	s.log.Info("weir sniffs", zap.String("version", buildVersion()), zap.Strings("interfaces", s.cfg.Capture.Live.Interfaces),
+		zap.String("records", records), zap.String("metrics", admin.Addr()))
+	front := []task{{"capture", live.Run}, {"admin", admin.Run}, {"lists", s.detection.lists.Run}}
+	err = runStages(ctx, front, back)
+	sum := reader.Summary()
+	s.log.Info("weir stopped", zap.Uint64("packets", sum.Packets), zap.Uint64("kernel_drops", sum.Kernel.Dropped),
+		zap.Uint64("dns_messages", sum.DNSMessages), zap.Uint64("transactions", sum.Transactions), zap.Error(err))
+	return errors.Join(err, s.summarize(reader))
+}
+
+// recorder is the records of the configuration, in a state folder that nobody
+// else writes to.
+func (s *sniffer) recorder() (*pdns.Recorder, error) {
+	if err := makeStateDir(s.cfg); err != nil {
+		return nil, err
+	}
+	// Never given back: the lock is the process's.
+	var err error
+	if s.lock, err = lockState(s.cfg.StateDir); err != nil {
+		return nil, err
+	}
+	r, err := pdns.New(s.cfg.Records, pdns.Deps{Log: s.log.Named("records"), Registry: s.registry})
+	if err != nil {
+		return nil, fmt.Errorf("records: %w", err)
+	}
+	return r, nil
+}
