@@ -37,7 +37,7 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	admin := web.New(s.cfg.Admin, web.Deps{Log: s.log.Named("admin"), Gatherer: s.registry, Ready: func() []string { return nil }})
+	admin := web.New(s.cfg.Admin, web.Deps{Log: s.log.Named("admin"), Gatherer: s.registry, Registry: s.registry, Ready: func() []string { return nil }})
 	if err := admin.Listen(); err != nil {
 		return exitWith(exitBind, err)
 	}
