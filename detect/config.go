@@ -14,7 +14,8 @@ import (
 // Modes of a list, the model or an answer check.
 const (
 	ModeOff     = "off"     // not asked at all
-	ModeMonitor = "monitor" // judged and recorded, nothing else happens
+	ModeMonitor = "monitor" // judged, counted and recorded, nothing else happens
+	ModeShadow  = "shadow"  // of a list: the same as monitor
 	ModeEnforce = "enforce" // the action is carried out
 )
 
@@ -29,6 +30,10 @@ type Config struct {
 	Model ModelConfig `yaml:"model"`
 	// Answers says what of an answer is checked before the client gets it.
 	Answers AnswersConfig `yaml:"answers"`
+	// Groups are clients for whom something else holds. Default none.
+	Groups []GroupConfig `yaml:"groups"`
+	// Schedules are times of the week for lists and groups. Default none.
+	Schedules []ScheduleConfig `yaml:"schedules"`
 }
 
 // BlockConfig shapes the answers of enforced verdicts.
@@ -66,10 +71,11 @@ type ModelConfig struct {
 // AnswersConfig says how answers are checked. In each, enforce means: as the
 // list that was hit says.
 type AnswersConfig struct {
-	// CNAME: targets of CNAME records against the lists. Default enforce.
+	// CNAME: targets of CNAME, SVCB and HTTPS records against the lists.
+	// Default enforce.
 	CNAME string `yaml:"cname"`
-	// Address: addresses in answers against the lists. Default monitor, since
-	// one bad site on a shared host would take its neighbours with it.
+	// Address: addresses in answers, and in the hints of SVCB and HTTPS
+	// records, against the lists. Default monitor, since one bad site on a shared host would take its neighbours with it.
 	Address string `yaml:"address"`
 	// Rebinding: private addresses for public names. Default monitor.
 	Rebinding string `yaml:"rebinding"`
@@ -79,8 +85,8 @@ type AnswersConfig struct {
 
 // ListPolicy is what a hit in one list means.
 type ListPolicy struct {
-	// Mode: monitor or enforce. Default enforce, since a list works only where
-	// somebody named it.
+	// Mode: monitor (or shadow, the same) or enforce. Default enforce, since a
+	// list works only where somebody named it.
 	Mode string `yaml:"mode"`
 	// Action overrides block.action for this list, and what its entries
 	// themselves want (RPZ actions). Empty: as they want, else block.action.
@@ -89,6 +95,9 @@ type ListPolicy struct {
 	// the operator, 16 censored by order from outside, 17 filtered at the
 	// user's own wish. Default 15.
 	EDE int `yaml:"ede"`
+	// Schedule names when the list applies; at other times it is as if it were
+	// not there. Empty: always.
+	Schedule string `yaml:"schedule"`
 }
 
 // DefaultConfig is the policy without any configuration.
@@ -105,6 +114,13 @@ func DefaultListPolicy() ListPolicy {
 	return ListPolicy{Mode: ModeEnforce, EDE: int(dnswire.EDEBlocked)}
 }
 
+// UsesModel says whether the model is asked for anybody.
+func (c *Config) UsesModel() bool {
+	return c.Model.Mode != ModeOff || slices.ContainsFunc(c.Groups, func(g GroupConfig) bool {
+		return !g.Disabled && g.ModelMode != "" && g.ModelMode != ModeOff
+	})
+}
+
 const maxTTL = 7 * 24 * time.Hour
 
 // Validate says everything that is wrong with c.
@@ -116,7 +132,7 @@ func (c *Config) Validate() error {
 // Validate says everything that is wrong with p.
 func (p *ListPolicy) Validate() error {
 	var errs []error
-	checkMode(&errs, "mode", p.Mode, ModeMonitor, ModeEnforce)
+	checkMode(&errs, "mode", p.Mode, ModeMonitor, ModeShadow, ModeEnforce)
 	if p.Action != "" {
 		parseAction(&errs, "action", p.Action)
 	}

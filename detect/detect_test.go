@@ -290,6 +290,12 @@ func TestAnswersAreJudgedToo(t *testing.T) {
 		{"an address on a list", "www.example.net", enforceAll, []string{"www.example.net. 1 A 203.0.113.9"}, "blocklist zero_ip enforce urlhaus/203.0.113.9/address"},
 		{"an allowed address", "www.example.net", enforceAll, []string{"www.example.net. 1 A 203.0.113.10", "www.example.net. 1 A 203.0.113.11"}, "none pass monitor"},
 		{"an allowed address beside one that is not", "www.example.net", enforceAll, []string{"www.example.net. 1 A 203.0.113.10", "www.example.net. 1 A 203.0.113.9"}, "blocklist zero_ip enforce urlhaus/203.0.113.9/address"},
+		{"the target of a service on a list", "www.example.net", nil, []string{"www.example.net. 1 HTTPS 0 x.tracker.example.org."}, "blocklist zero_ip enforce bad/tracker.example.org/cname"},
+		{"the target of a service, not asked", "www.example.net", func(c *detect.Config) { c.Answers.CNAME = "off" }, []string{"www.example.net. 1 SVCB 1 x.tracker.example.org."}, "none pass monitor"},
+		{"a hint on a list", "www.example.net", enforceAll, []string{"www.example.net. 1 HTTPS 1 . alpn=h2 ipv4hint=192.0.2.1,203.0.113.9"}, "blocklist zero_ip enforce urlhaus/203.0.113.9/address"},
+		{"an allowed hint", "www.example.net", enforceAll, []string{"www.example.net. 1 HTTPS 1 . ipv4hint=203.0.113.10"}, "none pass monitor"},
+		{"hints that are not asked", "www.example.net", func(c *detect.Config) { c.Answers.Address = "off" }, []string{"www.example.net. 1 HTTPS 1 . ipv4hint=203.0.113.9"}, "none pass monitor"},
+		{"rebinding by a hint", "www.example.net", enforceAll, []string{"www.example.net. 1 HTTPS 1 . ipv6hint=fd00::1"}, "rebinding zero_ip enforce"},
 		{"rebinding is only watched", "www.example.net", nil, []string{"www.example.net. 1 A 10.0.0.1"}, "rebinding zero_ip monitor"},
 		{"rebinding", "www.example.net", enforceAll, []string{"www.example.net. 1 A 192.168.1.1"}, "rebinding zero_ip enforce"},
 		{"rebinding by IPv6", "www.example.net", enforceAll, []string{"www.example.net. 1 AAAA ::ffff:127.0.0.1"}, "rebinding zero_ip enforce"},
@@ -420,7 +426,7 @@ func TestADamagedModelIsRefused(t *testing.T) {
 
 func TestInspectDoesNotAllocate(t *testing.T) {
 	d := newDetector(t, setup{lists: []blocklist.Config{inline("bad", blocklist.Block, "evil.example.net")}})
-	response := answer(t, "www.example.net. 1 CNAME x.example.org.", "x.example.org. 1 A 192.0.2.1")
+	response := answer(t, "www.example.net. 1 CNAME x.example.org.", "x.example.org. 1 A 192.0.2.1", "x.example.org. 1 HTTPS 1 y.example.org. ipv4hint=192.0.2.1")
 	for _, name := range []string{"www.wikipedia.org", "a.evil.example.net", generated} {
 		q := query(name)
 		var v detect.Verdict

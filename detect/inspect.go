@@ -46,6 +46,7 @@ type state struct {
 // New makes a Detector. model may be nil: names are then "not judged".
 func New(cfg Config, lists map[string]ListPolicy, model *Model, deps Deps) (*Detector, error) {
 	d := &Detector{deps: deps, special: specialZones(), metrics: newMetrics(deps.Registry)}
+	deps.Registry.MustRegister(hitsCollector{d})
 	return d, d.Swap(cfg, lists, model)
 }
 
@@ -57,7 +58,10 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 	}
 	next := &state{policy: p, model: model}
 	old := d.state.Load()
-	if old != nil {
+	if old == nil {
+		p.keepHits(nil)
+	} else {
+		p.keepHits(old.policy)
 		next.shadow = old.shadow.resized(cfg.Model.CacheEntries)
 	}
 	if old != nil && old.model == model && model != nil && cfg.Model.CacheEntries <= len(old.scores.sets)*ways {
@@ -90,34 +94,41 @@ func (d *Detector) Inspect(q *Query, v *Verdict) {
 	*v = Verdict{Unscored: NotAsked, Matches: v.Matches[:0]}
 	defer d.notJudged(v)
 	st := d.state.Load()
-	snapshot := d.deps.Lists.Snapshot()
+	w := st.policy.viewOf(q.Client, q.Time)
 	var buf [4]blocklist.Hit
-	hits := snapshot.Match(buf[:0], q.Name)
+	hits := d.deps.Lists.Snapshot().Match(buf[:0], q.Name)
+	allowed := false
 	for i := range hits {
 		hit := &hits[i]
-		v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info})
-		if hit.List.Kind == blocklist.Allow {
-			v.Origin = OriginAllowList
-			continue
-		}
-		if v.Origin != OriginAllowList {
-			st.policy.hit(v, hit, true)
+		r := w.list(hit.List.Name)
+		switch {
+		case !r.applies(q.Time):
+		case hit.List.Kind == blocklist.Allow:
+			v.add(Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Effect: EffectPass})
+			allowed = true
+		default:
+			v.hit(r, hit, MatchName, true)
 		}
 	}
-	if v.Origin == OriginAllowList {
-		v.Unscored, v.Action, v.Enforced, v.Answer = Allowed, Pass, false, nil
+	if allowed {
+		v.pass()
 		return
 	}
-	d.score(st, q, v)
+	d.score(st, w, q, v)
 }
 
 // Record counts the final verdict of a transaction: a Detector is a Sink, so
 // that each query counts once, with what its answer added.
-func (d *Detector) Record(t *Transaction) { d.metrics.count(&t.Verdict) }
+func (d *Detector) Record(t *Transaction) {
+	d.metrics.count(&t.Verdict)
+	if len(t.Verdict.Matches) > 0 {
+		d.state.Load().policy.countHits(t)
+	}
+}
 
 // score fills in the model's part of a verdict.
-func (d *Detector) score(st *state, q *Query, v *Verdict) {
-	if st.model == nil || st.policy.modelOff {
+func (d *Detector) score(st *state, w *view, q *Query, v *Verdict) {
+	if st.model == nil || w.modelOff {
 		v.Unscored = NoModel
 		return
 	}
@@ -149,14 +160,14 @@ func (d *Detector) score(st *state, q *Query, v *Verdict) {
 	if v.Origin == OriginNone {
 		v.Origin = OriginModel
 	}
-	if v.Level >= st.policy.modelLevel {
+	if v.Level >= w.modelLevel {
 		v.Why = st.whys.of(st.model, split)
-		st.policy.model.apply(v, OriginModel, true)
+		w.model.apply(v, OriginModel, true)
 	}
 }
 
-// InspectAnswer judges what an answer points to: the targets of its CNAMEs and
-// its addresses against the lists, and private addresses for public names. It
+// InspectAnswer judges what an answer points to: the targets of its CNAME, SVCB
+// and HTTPS records and its addresses, hints too, against the lists, and private addresses for public names. It
 // adds to v, the verdict of the query, and may give it an enforced action that
 // it had not. response is a whole message; one that cannot be read adds
 // nothing.
@@ -170,38 +181,16 @@ func (d *Detector) InspectAnswer(q *Query, response []byte, v *Verdict) {
 	if err != nil {
 		return
 	}
-	snapshot := d.deps.Lists.Snapshot()
+	a := answer{d: d, st: st, w: st.policy.viewOf(q.Client, q.Time), snapshot: d.deps.Lists.Snapshot(), q: q, v: v}
 	for r := (dnswire.Record{}); walk.Next(&r) && r.Section == dnswire.Answer; {
 		switch r.Type {
 		case dnswire.TypeCNAME:
-			if st.policy.cname != ModeOff {
-				d.inspectTarget(st, snapshot, &r, response, v)
-			}
+			a.alias(&r, response)
 		case dnswire.TypeA, dnswire.TypeAAAA:
-			if addr := r.Address(response).Unmap(); addr.IsValid() {
-				d.inspectAddress(st, snapshot, q, addr, v)
-			}
+			a.address(r.Address(response))
+		case dnswire.TypeSVCB, dnswire.TypeHTTPS:
+			a.service(&r, response)
 		}
-	}
-}
-
-func (d *Detector) inspectTarget(st *state, snapshot *blocklist.Snapshot, r *dnswire.Record, response []byte, v *Verdict) {
-	var nameBuf [dnsname.MaxWire]byte
-	target, err := r.Target(nameBuf[:0], response)
-	if err != nil {
-		return
-	}
-	var buf [4]blocklist.Hit
-	st.policy.answerHits(v, snapshot.Match(buf[:0], target), MatchTarget, st.policy.cname)
-}
-
-func (d *Detector) inspectAddress(st *state, snapshot *blocklist.Snapshot, q *Query, addr netip.Addr, v *Verdict) {
-	if st.policy.address != ModeOff {
-		var buf [4]blocklist.Hit
-		st.policy.answerHits(v, snapshot.MatchAddr(buf[:0], addr), MatchAddress, st.policy.address)
-	}
-	if st.policy.rebindingMode != ModeOff && private(addr) && d.public(st, q.Name) {
-		st.policy.rebinding.apply(v, OriginRebinding, true)
 	}
 }
 

@@ -3,6 +3,7 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/weirdns/weir/blocklist"
 	"github.com/weirdns/weir/internal/dnsname"
@@ -11,26 +12,41 @@ import (
 
 // policy is a Config that was checked and made ready to use. It is immutable.
 type policy struct {
+	view // of clients that are in no group
+
+	groups         *groupTable // nil: there are none
+	schedules      map[string]*schedule
+	hits           map[string]*listHits // of each configured list; nil in a policy that is only checked
 	ownZones       []dnsname.Name
 	rebindingAllow []dnsname.Name
-	model          rule
-	modelOff       bool
-	modelLevel     Level
 	cacheEntries   int
 	rebinding      rule
 	cname, address string
 	rebindingMode  string
-	lists          map[string]rule
-	fallback       rule // for a list that the policy does not know (yet)
+}
+
+// view is what of a policy may be another for some clients.
+type view struct {
+	group      string // its name, "" for none
+	lists      map[string]rule
+	fallback   rule // for a list that the policy does not know (yet)
+	model      rule
+	modelOff   bool
+	modelLevel Level
 }
 
 // rule is what one kind of hit leads to.
 type rule struct {
 	action   Action
 	enforced bool
-	explicit bool // a list's own action, which its entries do not change
+	off      bool      // as if the list were not there
+	when     *schedule // at other times, too
+	explicit bool      // a list's own action, which its entries do not change
 	answer   *BlockAnswer
 }
+
+// applies says whether the rule holds at t.
+func (r *rule) applies(t time.Time) bool { return !r.off && r.when.active(t) }
 
 func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	var errs []error
@@ -50,8 +66,9 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 		cname:          c.Answers.CNAME,
 		address:        c.Answers.Address,
 		rebindingMode:  c.Answers.Rebinding,
-		lists:          make(map[string]rule, len(lists)),
+		schedules:      newSchedules(&errs, c.Schedules),
 	}
+	p.lists = make(map[string]rule, len(lists))
 	checkMode(&errs, "model.mode", c.Model.Mode, ModeOff, ModeMonitor, ModeEnforce)
 	checkMode(&errs, "answers.cname", c.Answers.CNAME, ModeOff, ModeMonitor, ModeEnforce)
 	checkMode(&errs, "answers.address", c.Answers.Address, ModeOff, ModeMonitor, ModeEnforce)
@@ -83,9 +100,20 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	for name, l := range lists {
 		r := ruleFor("lists."+name+".action", l.Action, l.Mode, uint16(l.EDE))
 		r.explicit = l.Action != ""
+		r.when = p.schedule(&errs, "lists."+name+".schedule", l.Schedule)
 		p.lists[name] = r
 	}
+	p.newGroups(&errs, c, lists)
 	return p, dedupe(errs)
+}
+
+// schedule is the one that a field names, nil for none.
+func (p *policy) schedule(errs *[]error, field, name string) *schedule {
+	s := p.schedules[name]
+	if s == nil && name != "" {
+		*errs = append(*errs, fmt.Errorf("%s: no schedule is named %q", field, name))
+	}
+	return s
 }
 
 // dedupe joins errs, each text once: several rules share one field.
@@ -101,11 +129,12 @@ func dedupe(errs []error) error {
 	return errors.Join(out...)
 }
 
-func (p *policy) list(name string) rule {
-	if r, ok := p.lists[name]; ok {
+// list is what a hit in a list leads to.
+func (w *view) list(name string) rule {
+	if r, ok := w.lists[name]; ok {
 		return r
 	}
-	return p.fallback
+	return w.fallback
 }
 
 func within(n dnsname.Name, zones []dnsname.Name) bool {
@@ -134,35 +163,52 @@ var ownActions = [...]Action{
 	blocklist.Drop: Drop, blocklist.TCPOnly: Truncate, blocklist.LocalData: Sinkhole,
 }
 
-// hit applies the rule of the list that was hit: its action if one is
-// configured, else the entry's own, else the common one. What another entry of
-// the list overrules, and what lets a name pass, does nothing of its own.
-func (p *policy) hit(v *Verdict, h *blocklist.Hit, enforce bool) {
-	if h.Overruled || h.Policy == blocklist.Passthru {
+// hit records what met a block list and applies the list's rule: its action if
+// one is configured, else the entry's own, else the common one. What another
+// entry of the list overrules, and what lets a name pass, does nothing of its
+// own.
+func (v *Verdict) hit(r rule, h *blocklist.Hit, kind MatchKind, enforce bool) {
+	m := Match{List: h.List.Name, Rule: h.Rule, Info: h.Info, Kind: kind}
+	switch {
+	case h.Overruled:
+		m.Effect = EffectOverruled
+	case h.Policy == blocklist.Passthru:
+		m.Effect = EffectPass
+	case h.ObserveOnly:
+		m.Effect = EffectObserve
+	case r.enforced && enforce:
+		m.Effect = EffectEnforce
+	}
+	v.add(m)
+	if m.Effect == EffectOverruled || m.Effect == EffectPass {
 		return
 	}
-	r := p.list(h.List.Name)
 	if h.Policy != blocklist.AsList && !r.explicit {
 		r.action = ownActions[h.Policy]
 		if h.Policy == blocklist.LocalData {
 			r.answer = localAnswer(r.answer, h.Local)
 		}
 	}
-	r.apply(v, OriginBlockList, enforce && !h.ObserveOnly)
+	r.apply(v, OriginBlockList, m.Effect == EffectEnforce)
 }
 
-// answerHits applies what one target or address of an answer hit. If an allow
-// list has it, that one is fine, and the rest of the answer is still looked at.
-func (p *policy) answerHits(v *Verdict, hits []blocklist.Hit, kind MatchKind, mode string) {
-	for i := range hits {
-		if hits[i].List.Kind == blocklist.Allow {
-			return
-		}
+// maxMatches bounds what is recorded of one query: an answer may have thousands
+// of addresses. What comes later still counts for the action.
+const maxMatches = 64
+
+func (v *Verdict) add(m Match) {
+	if len(v.Matches) < maxMatches {
+		v.Matches = append(v.Matches, m)
 	}
-	for i := range hits {
-		hit := &hits[i]
-		v.Matches = append(v.Matches, Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Kind: kind})
-		p.hit(v, hit, mode == ModeEnforce)
+}
+
+// pass makes an allowed query of v: whatever else was hit does nothing.
+func (v *Verdict) pass() {
+	v.Origin, v.Unscored, v.Action, v.Enforced, v.Answer = OriginAllowList, Allowed, Pass, false, nil
+	for i := range v.Matches {
+		if v.Matches[i].Effect != EffectPass {
+			v.Matches[i].Effect = EffectOverruled
+		}
 	}
 }
 

@@ -149,13 +149,33 @@ var matchKindNames = [...]string{MatchName: "qname", MatchTarget: "cname", Match
 
 func (k MatchKind) String() string { return matchKindNames[k] }
 
+// Effect says what a match does by itself; which of several acts is the
+// verdict's to say.
+type Effect uint8
+
+// Effects.
+const (
+	EffectMonitor   Effect = iota // it would block: its list only watches
+	EffectEnforce                 // it blocks
+	EffectObserve                 // worth a record, and never a block: a platform that many share
+	EffectPass                    // it lets pass
+	EffectOverruled               // another entry of its list counts more, or an allow list, or a special name
+)
+
+var effectNames = [...]string{
+	EffectMonitor: ModeMonitor, EffectEnforce: ModeEnforce, EffectObserve: "observe", EffectPass: "pass", EffectOverruled: "overruled",
+}
+
+func (e Effect) String() string { return effectNames[e] }
+
 // Match is one list entry that a query hit. Its strings belong to the list,
 // which is immutable, so they may be kept.
 type Match struct {
-	List string // the list's name in the configuration
-	Rule string // the entry, in presentation form; "@@" in front: it lets pass
-	Info string // what the feed says of it (URLhaus: threat, tags, link), may be empty
-	Kind MatchKind
+	List   string // the list's name in the configuration
+	Rule   string // the entry, in presentation form; "@@" in front: it lets pass
+	Info   string // what the feed says of it (URLhaus: threat, tags, link), may be empty
+	Kind   MatchKind
+	Effect Effect
 }
 
 // BlockAnswer is what an enforced action answers with. It is part of the
@@ -192,7 +212,7 @@ type Verdict struct {
 	// Registered is the registered domain that was scored; nil if there is
 	// none. It shares the query's memory.
 	Registered dnsname.Name
-	Matches    []Match      // every list entry that was hit, in the order of the configuration
+	Matches    []Match      // every list entry that was hit, in the order of the configuration; 64 at most
 	Decider    int          // for OriginBlockList: which of Matches the action is from
 	Answer     *BlockAnswer // for Enforced actions
 }
@@ -206,6 +226,17 @@ type Shadow struct {
 
 // Blocks says whether the query must not be resolved.
 func (v *Verdict) Blocks() bool { return v.Enforced && v.Action != Pass }
+
+// Yield takes the action out of a verdict, for a query that somebody answered
+// before policy had a say: what was hit stays in the record, blocked by nobody.
+func (v *Verdict) Yield() {
+	v.Enforced = false
+	for i := range v.Matches {
+		if v.Matches[i].Effect == EffectEnforce {
+			v.Matches[i].Effect = EffectOverruled
+		}
+	}
+}
 
 // Source says where a response came from.
 type Source uint8

@@ -77,7 +77,7 @@ func AppendTransaction(dst []byte, t *detect.Transaction) []byte {
 	dst = append(dst, byte(len(matches)))
 	for i := range matches {
 		m := &matches[i]
-		dst = append(dst, byte(m.Kind))
+		dst = append(dst, byte(m.Kind), byte(m.Effect))
 		dst = appendString(dst, m.List)
 		dst = appendString(dst, m.Rule)
 		dst = appendString(dst, m.Info)
@@ -167,8 +167,8 @@ func (d *Decoder) Decode(record []byte) (*detect.Transaction, error) {
 	}
 	for i := 0; i < count && !r.bad; i++ {
 		m := &d.matches[i]
-		if kind := r.take(1); kind != nil {
-			m.Kind = detect.MatchKind(kind[0])
+		if kinds := r.take(2); kinds != nil {
+			m.Kind, m.Effect = detect.MatchKind(kinds[0]), detect.Effect(kinds[1])
 		}
 		r.text(&m.List)
 		r.text(&m.Rule)

@@ -19,7 +19,7 @@ func sample(tb testing.TB) *detect.Transaction {
 		OneIn: 70000, BySite: true, Popular: true, Shadow: detect.Shadow{Model: "next", Score: 0.75, Level: detect.LevelMedium},
 		Why:        &detect.Why{Grounds: []detect.Ground{{Text: "no vowels", LogOdds: 1.5}, {Text: "2 hyphens", LogOdds: 0.5}}, Text: "no vowels; 2 hyphens"},
 		Registered: tx.Query.Name[4:],
-		Matches:    []detect.Match{{List: "a", Rule: "b", Info: "c", Kind: detect.MatchTarget}, {List: "d"}},
+		Matches:    []detect.Match{{List: "a", Rule: "b", Info: "c", Kind: detect.MatchTarget, Effect: detect.EffectPass}, {List: "d"}},
 	}
 	tx.Rcode = 23
 	return tx
@@ -154,7 +154,7 @@ func FuzzRoundTrip(f *testing.F) {
 		want := &detect.Transaction{
 			Query: detect.Query{Time: time.Unix(sec, int64(n)), Client: ip, Name: dnsname.Name(clip(name)), Type: n, Class: n + 1, Transport: detect.Transport(kinds & 1)},
 			Verdict: detect.Verdict{Origin: detect.Origin(kinds), Action: detect.Action(kinds >> 1), Enforced: kinds&4 != 0, Score: score,
-				Registered: dnsname.Name(clip(name)), Matches: []detect.Match{{List: list, Rule: upstream, Info: list, Kind: detect.MatchKind(kinds & 3)}}},
+				Registered: dnsname.Name(clip(name)), Matches: []detect.Match{{List: list, Rule: upstream, Info: list, Kind: detect.MatchKind(kinds & 3), Effect: detect.Effect(kinds & 3)}}},
 			Source: detect.Source(kinds & 7), Rcode: n, Response: clip(msg), Upstream: upstream, Latency: time.Duration(latency),
 		}
 		var d pdns.Decoder

@@ -163,6 +163,8 @@ func appendVerdict(dst []byte, v *detect.Verdict) []byte {
 		dst = appendJSON(dst, m.Info)
 		dst = append(dst, `,"kind":`...)
 		dst = appendJSON(dst, m.Kind.String())
+		dst = append(dst, `,"effect":`...)
+		dst = appendJSON(dst, m.Effect.String())
 		dst = append(dst, '}')
 	}
 	return append(dst, ']', '}')

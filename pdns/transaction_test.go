@@ -57,6 +57,8 @@ type txLine struct {
 			Rule string `json:"rule"`
 			Info string `json:"info"`
 			Kind string `json:"kind"`
+
+			Effect string `json:"effect"`
 		} `json:"matches"`
 	} `json:"verdict"`
 }
@@ -80,7 +82,7 @@ func TestTransactionLineHoldsEverything(t *testing.T) {
 		Origin: detect.OriginBlockList, Action: detect.NXDOMAIN, Enforced: true, Level: detect.LevelHigh, Score: 0.9375, Probability: 0.75,
 		OneIn: 50000, BySite: true, Popular: true, Shadow: detect.Shadow{Model: "next", Score: 0.5, Level: detect.LevelLow},
 		Why: &detect.Why{Grounds: []detect.Ground{{Text: "no vowels", LogOdds: 1.5}, {Text: "2 hyphens", LogOdds: 0.5}}},
-		Matches: []detect.Match{{List: "urlhaus", Rule: "example.co.uk", Info: "malware_download", Kind: detect.MatchName},
+		Matches: []detect.Match{{List: "urlhaus", Rule: "example.co.uk", Info: "malware_download", Kind: detect.MatchName, Effect: detect.EffectEnforce},
 			{List: "own", Rule: "192.0.2.0/24", Kind: detect.MatchAddress}},
 	}
 	got := transactions(t, pdns.ClientTruncated, tx)
@@ -89,7 +91,7 @@ func TestTransactionLineHoldsEverything(t *testing.T) {
 		`"answers":[{"name":"www.example.co.uk","type":"CNAME","ttl":60,"rdata":"a.example."},{"name":"a.example","type":"A","ttl":30,"rdata":"192.0.2.1"}],"answers_omitted":0,` +
 		`"verdict":{"origin":"blocklist","action":"nxdomain","enforced":true,"score":0.9375,"probability":0.75,"unscored_reason":null,"level":"high",` +
 		`"one_in":50000,"by_site":true,"popular":true,"why":[{"text":"no vowels","log_odds":1.5},{"text":"2 hyphens","log_odds":0.5}],` +
-		`"shadow":{"model":"next","score":0.5,"level":"low"},"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address"}]}}` + "\n"
+		`"shadow":{"model":"next","score":0.5,"level":"low"},"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname","effect":"enforce"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address","effect":"monitor"}]}}` + "\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

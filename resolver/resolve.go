@@ -96,6 +96,7 @@ func (s *Resolver) answerSize(r *request) int {
 func (s *Resolver) answerHere(r *request, live *live) bool {
 	if what := live.special.lookup(r.ask.Name); what != notSpecial {
 		r.source = detect.FromLocal
+		r.verdict.Yield() // a list may have the name, but it is not what answers
 		r.answerSpecial(what)
 		return true
 	}

@@ -124,13 +124,17 @@ func (j *judge) InspectAnswer(q *detect.Query, response []byte, v *detect.Verdic
 
 // recorded is a sink that keeps what tests ask about.
 type recorded struct {
-	mu  sync.Mutex
-	all []string
+	mu      sync.Mutex
+	all     []string
+	blocked int // verdicts that were enforced
 }
 
 func (s *recorded) Record(t *detect.Transaction) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if t.Verdict.Blocks() {
+		s.blocked++
+	}
 	s.all = append(s.all, fmt.Sprintf("%s %s %s %s %s", t.Query.Transport, t.Query.Name,
 		dnswire.TypeString(t.Query.Type), dnswire.RcodeString(t.Rcode), t.Source))
 }

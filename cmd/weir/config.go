@@ -135,7 +135,9 @@ func checkConfig(cfg *config, doc *document) error {
 		l, at := &cfg.Lists[i], fmt.Sprintf("lists[%d]", i)
 		doc.add(at, l.Config.Validate())
 		doc.add(at, l.ListPolicy.Validate())
-		if p := l.ListPolicy; l.Kind == blocklist.Allow && p != detect.DefaultListPolicy() {
+		p := l.ListPolicy
+		p.Schedule = ""
+		if l.Kind == blocklist.Allow && p != detect.DefaultListPolicy() {
 			doc.add(at, errors.New("kind: an allow list passes names; mode, action and ede mean nothing for it"))
 		}
 		if names[l.Name] && l.Name != "" {

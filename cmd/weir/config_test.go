@@ -24,6 +24,11 @@ func TestDefaultsFileIsTheDefaults(t *testing.T) {
 		t.Errorf("lists = %+v, want one disabled example", got.Lists)
 	}
 	got.Lists = nil
+	// So do those of a group and a schedule.
+	if len(got.Detect.Groups) != 1 || !got.Detect.Groups[0].Disabled || len(got.Detect.Schedules) != 1 {
+		t.Errorf("groups = %+v, schedules = %+v; want one disabled example group, and one schedule", got.Detect.Groups, got.Detect.Schedules)
+	}
+	got.Detect.Groups, got.Detect.Schedules = nil, nil
 	clearEmpty(reflect.ValueOf(&got).Elem())
 	clearEmpty(reflect.ValueOf(&want).Elem())
 	if !reflect.DeepEqual(got, want) {

@@ -25,7 +25,7 @@ type detection struct {
 
 // newDetection loads the model and makes the lists, which load fills.
 func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer) (*detection, error) {
-	models, err := loadModels(&cfg.Detect.Model, models{})
+	models, err := loadModels(&cfg.Detect, models{})
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +57,11 @@ type models struct{ live, shadow *detect.Model }
 // loadModels loads the configured model or the built-in one, and the one on
 // trial. A model that is loaded already, by its SHA-256, is taken from old, so
 // that its scores stay cached.
-func loadModels(cfg *detect.ModelConfig, old models) (m models, err error) {
-	if cfg.Mode == detect.ModeOff {
+func loadModels(policy *detect.Config, old models) (m models, err error) {
+	if !policy.UsesModel() {
 		return m, nil
 	}
+	cfg := &policy.Model
 	if cfg.Path == "" {
 		m.live, err = detect.EmbeddedModel()
 		err = exitWith(exitIntegrity, err)

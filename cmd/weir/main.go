@@ -10,6 +10,9 @@ import (
 	"os"
 
 	"github.com/alecthomas/kong"
+
+	// Schedules name time zones; a minimal image has no database of them.
+	_ "time/tzdata"
 )
 
 // Exit codes. Scripts and service managers rely on them.

@@ -37,7 +37,7 @@ func (s *service) reload(load func() (*config, error)) error {
 	if err != nil {
 		return err
 	}
-	models, err := loadModels(&next.Detect.Model, s.detection.models)
+	models, err := loadModels(&next.Detect, s.detection.models)
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,8 @@ type scoredMatch struct {
 	Rule string `json:"rule"`
 	Info string `json:"info"`
 	Kind string `json:"kind"`
+	// Effect is what the entry does by itself: enforce, monitor and so on.
+	Effect string `json:"effect"`
 }
 
 // Run judges names through the code that judges the resolver's queries.
@@ -138,7 +140,7 @@ func newScored(text string, v *detect.Verdict) *scored {
 		Origin: v.Origin.String(), Level: v.Level.String(), Action: v.Action.String(), Enforced: v.Enforced,
 	}
 	for _, m := range v.Matches {
-		line.Matches = append(line.Matches, scoredMatch{List: m.List, Rule: m.Rule, Info: m.Info, Kind: m.Kind.String()})
+		line.Matches = append(line.Matches, scoredMatch{List: m.List, Rule: m.Rule, Info: m.Info, Kind: m.Kind.String(), Effect: m.Effect.String()})
 	}
 	if line.Scored {
 		line.Score = &v.Score

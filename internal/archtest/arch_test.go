@@ -55,6 +55,7 @@ var home = map[string]string{
 	"github.com/alecthomas/kong":                              "cmd/weir",
 	"go.yaml.in/yaml/v3":                                      "cmd/weir",
 	"golang.org/x/net/bpf":                                    "capture",
+	"github.com/gaissmai/bart":                                "detect", // clients to groups, by the longest prefix
 	"golang.org/x/net/idna":                                   "blocklist",
 	"github.com/zeebo/xxh3":                                   "blocklist",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "web",
