@@ -3,6 +3,7 @@ package resolver
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 )
 
@@ -39,20 +40,49 @@ func (a *acl) allows(client netip.Addr) bool {
 	return false
 }
 
-// everybody says whether some network is so large that strangers are in it: no
-// single organisation holds more than a /8, or in IPv6 a /16.
+// everybody says whether strangers are in it: no single organisation holds more
+// than a /8 of public addresses, or in IPv6 a /16, in one piece or in many.
 func (a *acl) everybody() bool {
-	for _, p := range a.prefixes {
-		limit := 16
-		switch a := p.Addr(); {
-		case a.Is4():
-			limit = 8
-		case a.IsPrivate(), a.IsLinkLocalUnicast():
-			limit = 7 // fc00::/7 and fe80::/10 as a whole
+	var v4, v6 float64 // in such shares
+	for i, p := range a.prefixes {
+		if a.covered(i) {
+			continue
 		}
-		if p.Bits() < limit {
+		switch addr := p.Addr(); {
+		case siteLocal(p):
+		case addr.Is4():
+			v4 += math.Ldexp(1, 8-p.Bits())
+		default:
+			v6 += math.Ldexp(1, 16-p.Bits())
+		}
+	}
+	return v4 > 1 || v6 > 1
+}
+
+// covered says whether the prefix at i lies in another one, or is a repetition.
+func (a *acl) covered(i int) bool {
+	p := a.prefixes[i]
+	for j, o := range a.prefixes {
+		if o.Contains(p.Addr()) && (o.Bits() < p.Bits() || o == p && j < i) {
 			return true
 		}
 	}
 	return false
+}
+
+// siteLocal says whether all addresses of p mean something in one network only.
+func siteLocal(p netip.Prefix) bool {
+	for _, s := range siteNetworks {
+		if s.Bits() <= p.Bits() && s.Contains(p.Addr()) {
+			return true
+		}
+	}
+	return false
+}
+
+var siteNetworks = [...]netip.Prefix{
+	netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8"),
+	netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("169.254.0.0/16"),
+	netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"),
 }

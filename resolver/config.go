@@ -37,9 +37,21 @@ type Config struct {
 	// onion, alt, local, home.arpa, and the names by which browsers and phones
 	// ask whether they may bypass the network's resolver. Default true.
 	SpecialNames bool `yaml:"special_names"`
+	// PrivateReverse answers reverse lookups of addresses that mean nothing
+	// outside one network (RFC 6303): NXDOMAIN, and nothing is forwarded.
+	// Default true.
+	PrivateReverse bool `yaml:"private_reverse"`
 	// SpecialExcept are zones to forward all the same, for example a local
-	// domain that an upstream serves.
+	// domain, or reverse zone, that an upstream serves.
 	SpecialExcept []string `yaml:"special_except"`
+	// StaleAfter is how long who could be given a stale answer waits for the
+	// upstreams first. Clients ask again after 2s; RFC 8767, section 5 has it
+	// answered by 1.8s. Default 1s.
+	StaleAfter time.Duration `yaml:"stale_after"`
+	// NXDOMAINCut answers NXDOMAIN for all that is below a name of which the
+	// cache knows that it does not exist (RFC 8020). Some servers say so of
+	// names that have others below them. Default false.
+	NXDOMAINCut bool `yaml:"nxdomain_cut"`
 	// TCP bounds connections from clients.
 	TCP TCPConfig `yaml:"tcp"`
 	// Cache bounds the answer cache.
@@ -73,9 +85,11 @@ func DefaultConfig() Config {
 			"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
 			"::1/128", "fc00::/7", "fe80::/10",
 		},
-		MaxUDPSize:   1232,
-		MaxPending:   8192,
-		SpecialNames: true,
+		MaxUDPSize:     1232,
+		MaxPending:     8192,
+		SpecialNames:   true,
+		PrivateReverse: true,
+		StaleAfter:     time.Second,
 		TCP: TCPConfig{
 			MaxConns: 1024, MaxConnsPerClient: 128, MaxPipelined: 64,
 			IdleTimeout: 10 * time.Second, MessageTimeout: 2 * time.Second,
@@ -119,6 +133,9 @@ func (c *Config) Validate() error {
 		if _, err := dnsname.ParseHost(s); err != nil {
 			bad("special_except[%d]: %q is not a domain name: %v", i, s, err)
 		}
+	}
+	if c.StaleAfter < 10*time.Millisecond || c.StaleAfter > 10*time.Second {
+		bad("stale_after: must be 10ms to 10s, got %s", c.StaleAfter)
 	}
 	inRange("tcp.max_conns", c.TCP.MaxConns, 1, 1<<20)
 	inRange("tcp.max_conns_per_client", c.TCP.MaxConnsPerClient, 1, 1<<20)

@@ -12,6 +12,8 @@ import (
 // upstream, however many clients wait. Without it an attacker who asks the
 // same thing many times has as many chances to forge the answer (VU#457875).
 type flights struct {
+	shares *shares // of the questions that may be under way
+
 	mu   *sync.Mutex
 	open map[string]*flight
 }
@@ -22,37 +24,100 @@ type flight struct {
 	key      cache.Question
 	question upstream.Question
 	waiting  []*request
+	share    share // of the questions under way
+	stale    bool  // who opened it has a stale answer
+	// slow: it takes so long that whoever can do with a stale answer gets one.
+	slow bool
 }
 
-func newFlights() flights {
-	return flights{mu: new(sync.Mutex), open: map[string]*flight{}}
+func newFlights(sh *shares) flights {
+	return flights{shares: sh, mu: new(sync.Mutex), open: map[string]*flight{}}
 }
 
-// join adds r to the flight for its question. It returns the flight if it is
-// new, and so the caller's to carry out.
-func (fs *flights) join(r *request) *flight {
+// boarding is what became of a request.
+type boarding uint8
+
+const (
+	joined  boarding = iota
+	opened           // and so the caller's to carry out
+	slow             // not added: it has a stale answer, and the flight takes long
+	refused          // no flight, and no place for one more
+)
+
+// join adds r to the flight for its question, or opens one.
+func (fs *flights) join(r *request) (f *flight, what boarding, why admission) {
 	var buf [300]byte
 	id := flightID(buf[:0], r)
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f := fs.open[string(id)]; f != nil {
-		f.waiting = append(f.waiting, r)
+	f = fs.open[string(id)]
+	switch {
+	case f == nil:
+		if f, why = fs.openLocked(string(id), r); f == nil {
+			return nil, refused, why
+		}
+		f.waiting = []*request{r}
+		return f, opened, admitted
+	case f.slow && r.stale:
+		return nil, slow, admitted
+	}
+	f.waiting = append(f.waiting, r)
+	return f, joined, admitted
+}
+
+// refresh opens a flight for r's question that r does not wait for; nil if
+// there is one already, or no place for it.
+func (fs *flights) refresh(r *request) *flight {
+	var buf [300]byte
+	id := flightID(buf[:0], r)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.open[string(id)] != nil {
 		return nil
+	}
+	f, _ := fs.openLocked(string(id), r)
+	return f
+}
+
+func (fs *flights) openLocked(id string, r *request) (*flight, admission) {
+	sh := fs.shares.of(r.ask.Client, r.ask.Name)
+	if why := fs.shares.enter(sh); why != admitted {
+		return nil, why
 	}
 	// The first request may be answered and reused while others still wait, so
 	// the flight owns its name.
 	name := r.ask.Name.Clone()
 	do, cd := r.EDNS.DO, r.Flags&dnswire.FlagCD != 0
 	f := &flight{
-		id:      string(id),
-		key:     cache.Question{Name: name, Type: r.ask.Type, Class: r.ask.Class, DO: do, CD: cd},
-		waiting: []*request{r},
+		id: id, share: sh, stale: r.stale,
+		key: cache.Question{Name: name, Type: r.ask.Type, Class: r.ask.Class, DO: do, CD: cd},
 		// AD says that we understand the bit (RFC 6840, section 5.7). It is the
 		// same for all, so that it splits no flight; adopt takes it out again.
 		question: upstream.Question{Name: name, Type: r.ask.Type, Class: r.ask.Class, DO: do, CD: cd, AD: true},
 	}
 	fs.open[f.id] = f
-	return f
+	return f, admitted
+}
+
+// late marks f as slow and returns those of its waiters who have a stale
+// answer; they wait no longer.
+func (fs *flights) late(f *flight) (out []*request) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.open[f.id] != f {
+		return nil // landed
+	}
+	f.slow = true
+	stay := f.waiting[:0]
+	for _, r := range f.waiting {
+		if r.stale {
+			out = append(out, r)
+		} else {
+			stay = append(stay, r)
+		}
+	}
+	f.waiting = stay
+	return out
 }
 
 // land ends a flight and returns all who waited.
@@ -60,6 +125,7 @@ func (fs *flights) land(f *flight) []*request {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	delete(fs.open, f.id)
+	fs.shares.leave(f.share)
 	return f.waiting
 }
 

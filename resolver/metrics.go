@@ -34,7 +34,9 @@ type metrics struct {
 	duration  [sources]prometheus.Observer
 
 	ignored, refused, nameless            atomic.Uint64
-	denied, overloaded                    atomic.Uint64
+	denied                                atomic.Uint64
+	overloaded                            [admissions]atomic.Uint64
+	prefetches, prefetchSkipped           atomic.Uint64
 	writeErrors, acceptErrors, tcpRefused atomic.Uint64
 	panics                                atomic.Uint64
 }
@@ -45,7 +47,7 @@ var (
 	responsesDesc = prometheus.NewDesc("weir_dns_responses_total",
 		"Answers by response code and by where they came from; source policy with rcode none was dropped by policy.", []string{"rcode", "source"}, nil)
 	droppedDesc = prometheus.NewDesc("weir_dns_not_served_total",
-		"Messages that got no answer or an error before they were judged: ignored (no query), refused (malformed or unsupported), nameless (as refused, and without a query for a name: the only answers that are not recorded), denied (client not allowed), overloaded.", []string{"reason"}, nil)
+		"Messages that got no answer or an error before they were judged: ignored (no query), refused (malformed or unsupported), nameless (as refused, and without a query for a name: the only answers that are not recorded), denied (client not allowed), overloaded (no place to wait for an upstream), client_share and domain_share (one client network or registered domain holds its share of the places).", []string{"reason"}, nil)
 	errorsDesc = prometheus.NewDesc("weir_dns_socket_errors_total",
 		"Answers that could not be written and connections that could not be accepted.", []string{"operation"}, nil)
 	tcpDesc = prometheus.NewDesc("weir_tcp_connections",
@@ -54,6 +56,8 @@ var (
 		"Connections closed because a limit was reached.", nil, nil)
 	pendingDesc = prometheus.NewDesc("weir_dns_pending",
 		"Queries that wait for an upstream.", nil, nil)
+	prefetchDesc = prometheus.NewDesc("weir_cache_prefetch_total",
+		"Answers fetched anew before their TTL was over, and those that were not because there was no place, or somebody asked already.", []string{"result"}, nil)
 	panicsDesc = prometheus.NewDesc("weir_panics_recovered_total",
 		"Bugs on the query path that cost one client its answer.", nil, nil)
 )
@@ -117,7 +121,7 @@ func (m *metrics) response(r *request, latency time.Duration) {
 // Describe is part of prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, pendingDesc, panicsDesc,
+		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, pendingDesc, prefetchDesc, panicsDesc,
 	} {
 		ch <- d
 	}
@@ -148,13 +152,17 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(droppedDesc, &m.refused, "refused")
 	counter(droppedDesc, &m.nameless, "nameless")
 	counter(droppedDesc, &m.denied, "denied")
-	counter(droppedDesc, &m.overloaded, "overloaded")
+	for why := allTaken; why < admissions; why++ {
+		counter(droppedDesc, &m.overloaded[why], why.String())
+	}
+	counter(prefetchDesc, &m.prefetches, "started")
+	counter(prefetchDesc, &m.prefetchSkipped, "skipped")
 	counter(errorsDesc, &m.writeErrors, "write")
 	counter(errorsDesc, &m.acceptErrors, "accept")
 	counter(tcpRefusedDesc, &m.tcpRefused)
 	counter(panicsDesc, &m.panics)
 	ch <- prometheus.MustNewConstMetric(tcpDesc, prometheus.GaugeValue, float64(m.s.limits.open()))
-	ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(m.s.pending.Load()))
+	ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(m.s.pending.taken()))
 }
 
 func rcodeLabel(rcode int) string {

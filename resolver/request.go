@@ -7,6 +7,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
+	"github.com/weirdns/weir/resolver/cache"
 )
 
 // replier writes the answer of a request that was put off until an upstream
@@ -36,6 +37,10 @@ type request struct {
 	ede     dnswire.EDE
 	edeText [dnswire.MaxEDEText]byte
 
+	found cache.Found // what the cache said about its answer
+	stale bool        // it has one past its time
+	share share       // of the pending queries, while this is one
+
 	maxSize int // of an answer over this transport
 	from    replier
 	peer    netip.AddrPort // UDP: where the answer goes
@@ -45,7 +50,7 @@ type request struct {
 func (r *request) reset() {
 	r.asked, r.out = nil, r.out[:0]
 	r.rcode, r.source, r.upstream = 0, detect.FromNowhere, ""
-	r.hasEDE = false
+	r.hasEDE, r.stale, r.found.Prefetch = false, false, false
 	r.verdict = detect.Verdict{Unscored: detect.NotAsked, Matches: r.verdict.Matches[:0]}
 }
 
@@ -114,6 +119,22 @@ func (r *request) adopt() {
 	dnswire.SetID(r.out, r.ID)
 	dnswire.SetFlags(r.out, flags)
 	copy(r.out[dnswire.HeaderLen:], r.asked)
+	if end := dnswire.HeaderLen + len(r.asked); len(r.out) > end && r.out[end] < 0xc0 {
+		r.spellOwners(h, end)
+	}
+}
+
+// spellOwners writes the client's spelling where an upstream that does not
+// compress repeated the name; all others point to the question.
+func (r *request) spellOwners(h dnswire.Header, end int) {
+	name := r.asked[:len(r.asked)-4]
+	walk := dnswire.Walk(r.out, h, end)
+	for rec := (dnswire.Record{}); walk.Next(&rec) && rec.Section == dnswire.Answer; {
+		// An owner ends ten octets before the rdata: type, class, TTL and length.
+		if owner := r.out[rec.Start : rec.Data-10]; dnswire.EqualFold(owner, name) {
+			copy(owner, name)
+		}
+	}
 }
 
 // failed answers SERVFAIL with the reason.

@@ -31,7 +31,10 @@ func (s *Resolver) serve(r *request, msg []byte) (done bool) {
 	if s.answerHere(r, live) {
 		return s.complete(r)
 	}
-	if s.answerFromCache(r) {
+	if s.answerFromCache(r, live) {
+		if r.found.Prefetch {
+			s.prefetch(r, live)
+		}
 		s.checkAnswer(r)
 		return s.complete(r)
 	}
@@ -55,17 +58,42 @@ func (s *Resolver) decode(r *request, msg []byte) bool {
 	switch {
 	case r.Opcode() != dnswire.OpcodeQuery:
 		return s.refuse(r, dnswire.RcodeNotImp)
-	case err != nil, r.Query.Type == dnswire.TypeOPT, r.Query.Type == 0:
+	case err != nil:
 		return s.refuse(r, dnswire.RcodeFormErr)
 	case r.EDNS.Version > 0:
 		return s.refuse(r, dnswire.RcodeBadVers)
-	case r.Query.Class != dnswire.ClassIN,
-		r.Query.Type == dnswire.TypeAXFR, r.Query.Type == dnswire.TypeIXFR, r.Query.Type == dnswire.TypeTSIG:
-		r.setEDE(dnswire.EDENotSupported, nil)
-		return s.refuse(r, dnswire.RcodeRefused)
+	}
+	if rcode := unsupported(r.Query.Type, r.Query.Class); rcode != dnswire.RcodeSuccess {
+		if rcode != dnswire.RcodeFormErr {
+			r.setEDE(dnswire.EDENotSupported, nil)
+		}
+		return s.refuse(r, rcode)
 	}
 	s.metrics.request(r)
 	return true
+}
+
+// unsupported is the code for questions that a forwarder has no answer to:
+// other classes, zone transfers, and types that are no data.
+func unsupported(qtype, qclass uint16) uint16 {
+	switch {
+	case qclass != dnswire.ClassIN:
+		return dnswire.RcodeRefused
+	case qtype < dnswire.TypeOPT, qtype > dnswire.TypeOPT && qtype < dnswire.TypeNXNAME:
+		if qtype == 0 {
+			return dnswire.RcodeFormErr
+		}
+		return dnswire.RcodeSuccess
+	}
+	switch qtype {
+	case dnswire.TypeOPT, dnswire.TypeNXNAME: // RFC 9824, section 3.5
+		return dnswire.RcodeFormErr
+	case dnswire.TypeAXFR, dnswire.TypeIXFR:
+		return dnswire.RcodeRefused
+	case dnswire.TypeTKEY, dnswire.TypeTSIG, dnswire.TypeMAILA, dnswire.TypeMAILB:
+		return dnswire.RcodeNotImp
+	}
+	return dnswire.RcodeSuccess
 }
 
 func (s *Resolver) refuse(r *request, rcode uint16) bool {
@@ -94,13 +122,21 @@ func (s *Resolver) answerSize(r *request) int {
 // answerHere answers what must not leave the house: special names, what policy
 // blocks, and questions that ask us not to recurse.
 func (s *Resolver) answerHere(r *request, live *live) bool {
-	if what := live.special.lookup(r.ask.Name); what != notSpecial {
+	if what := live.special.lookup(r.ask.Name, r.ask.Type); what != notSpecial {
 		r.source = detect.FromLocal
 		r.verdict.Yield() // a list may have the name, but it is not what answers
 		r.answerSpecial(what)
 		return true
 	}
-	return s.answerPolicy(r)
+	if s.answerPolicy(r) {
+		return true
+	}
+	if r.ask.Type == dnswire.TypeANY && r.ask.Transport == detect.UDP {
+		r.source = detect.FromLocal
+		r.answerANY()
+		return true
+	}
+	return false
 }
 
 // answerPolicy answers an enforced verdict.
@@ -167,21 +203,34 @@ func (s *Resolver) cacheQuestion(r *request) cache.Question {
 	}
 }
 
-func (s *Resolver) answerFromCache(r *request) bool {
+func (s *Resolver) answerFromCache(r *request, live *live) bool {
 	q := s.cacheQuestion(r)
-	msg, state := s.cache.Get(r.out[:0], &q, r.ask.Time)
+	msg, state := s.cache.Get(r.out[:0], &q, r.ask.Time, &r.found)
 	switch state {
 	case cache.Fresh:
+		if r.found.Outage && live.up() {
+			return false // it failed because nobody was there, and now somebody is
+		}
 		r.out, r.source = msg, detect.FromCache
 		s.adopted(r)
-		if r.rcode == dnswire.RcodeServFail {
+		if r.found.HasEDE {
+			r.setEDE(r.found.EDE.Code, r.found.EDE.Text)
+		} else if r.rcode == dnswire.RcodeServFail {
 			r.setEDE(dnswire.EDECachedError, nil)
 		}
 		return true
 	case cache.StaleHeld:
+		if r.found.Outage && live.up() {
+			r.stale = true
+			return false
+		}
 		// The upstreams failed a moment ago: they are not asked for each client.
 		s.adoptStale(r, msg)
 		return true
+	case cache.Stale:
+		r.stale = true
+	case cache.Miss:
+		return s.cfg.NXDOMAINCut && s.answerFromParent(r)
 	}
 	return false
 }
@@ -210,35 +259,65 @@ func (s *Resolver) forward(r *request, live *live) (done bool) {
 		s.refuse(r, dnswire.RcodeRefused)
 		return s.complete(r)
 	}
-	if s.pending.Add(1) > int64(s.cfg.MaxPending) {
-		s.pending.Add(-1)
-		s.metrics.overloaded.Add(1)
-		if !s.answerStale(r) {
-			r.failed(dnswire.EDENotReady, "too many queries waiting")
+	r.share = s.pending.of(r.ask.Client, r.ask.Name)
+	if why := s.pending.enter(r.share); why != admitted {
+		return s.turnAway(r, why)
+	}
+	for {
+		f, what, why := s.flights.join(r)
+		switch what {
+		case joined:
+		case opened:
+			s.work.Go(func() { s.exchange(f, live) })
+		case slow:
+			if !s.answerStale(r) {
+				r.stale = false // it has gone meanwhile
+				continue
+			}
+			s.pending.leave(r.share)
+			s.checkAnswer(r)
+			return s.complete(r)
+		case refused:
+			s.pending.leave(r.share)
+			return s.turnAway(r, why)
 		}
-		return s.complete(r)
+		return false
 	}
-	if f := s.flights.join(r); f != nil {
-		s.work.Go(func() { s.exchange(f, live.upstream) })
+}
+
+// turnAway answers a query for which there is no place to wait.
+func (s *Resolver) turnAway(r *request, why admission) (done bool) {
+	s.metrics.overloaded[why].Add(1)
+	if !s.answerStale(r) {
+		r.failed(dnswire.EDENotReady, "too many queries waiting")
 	}
-	return false
+	s.checkAnswer(r)
+	return s.complete(r)
 }
 
 // exchange asks the upstreams one question for all who wait for it.
-func (s *Resolver) exchange(f *flight, up Exchanger) {
+func (s *Resolver) exchange(f *flight, live *live) {
+	if f.stale {
+		defer s.staleLater(f, live)()
+	}
 	// Not the server's context: at shutdown the clients still get their answer.
 	// The exchange has a time-out of its own.
-	answer, err := s.askUpstream(f, up)
-	if err == nil {
-		s.cache.Put(&f.key, answer.Msg, time.Now())
-	} else if !errors.Is(err, upstream.ErrOverloaded) {
-		// The failure is remembered too, briefly, so that it is not found out
-		// anew for every client (RFC 9520).
-		s.cache.Put(&f.key, servfail(&f.question), time.Now())
+	answer, err := s.askUpstream(f, live.upstream)
+	var ede *dnswire.EDE
+	switch {
+	case err == nil:
+		s.cache.Put(&f.key, answer.Msg, answer.EDE, s.now())
+	case errors.Is(err, upstream.ErrOverloaded):
+		ede = failureEDE(err)
+	default:
+		// The failure is remembered too, so that it is not found out anew for
+		// every client (RFC 9520).
+		ede = failureEDE(err)
+		s.cache.Fail(&f.key, ede, !live.up(), s.now())
 	}
 	// After Put: who asks from now on finds the answer in the cache.
 	for _, r := range s.flights.land(f) {
-		s.deliver(r, answer, err)
+		s.deliver(r, answer, ede)
 	}
 }
 
@@ -258,67 +337,122 @@ func (s *Resolver) askUpstream(f *flight, up Exchanger) (answer *upstream.Answer
 	return up.Exchange(context.Background(), &f.question)
 }
 
-// servfail is a failure in the form in which answers are cached.
-func servfail(q *upstream.Question) []byte {
-	msg := dnswire.AppendHeader(make([]byte, 0, dnswire.HeaderLen+len(q.Name)+4), dnswire.Header{
-		Flags: dnswire.FlagQR | dnswire.FlagRD | dnswire.FlagRA | dnswire.RcodeServFail, QD: 1,
+// failureEDE says why there is no answer (RFC 8914).
+func failureEDE(err error) *dnswire.EDE {
+	switch {
+	case errors.Is(err, errPanic):
+		return &dnswire.EDE{Code: 0, Text: []byte("internal error")}
+	case errors.Is(err, upstream.ErrInvalid):
+		return &dnswire.EDE{Code: dnswire.EDEInvalidData, Text: []byte("upstreams gave only invalid answers")}
+	case errors.Is(err, upstream.ErrTimeout):
+		return &dnswire.EDE{Code: dnswire.EDENoReachable, Text: []byte("no upstream answered in time")}
+	case errors.Is(err, upstream.ErrOverloaded):
+		return &dnswire.EDE{Code: dnswire.EDENotReady, Text: []byte("too many queries to the upstreams")}
+	}
+	return &dnswire.EDE{Code: dnswire.EDENetworkError, Text: []byte("no upstream could be reached")}
+}
+
+// staleLater has those who wait for f answered, after a while, from what is past
+// its time; the upstreams are asked on (RFC 8767, section 5). While none is up
+// there is little to wait for. The caller calls stop when f has landed.
+func (s *Resolver) staleLater(f *flight, live *live) (stop func()) {
+	after := s.cfg.StaleAfter
+	if !live.up() {
+		after = min(after, downStaleAfter)
+	}
+	done := make(chan struct{})
+	timer := time.AfterFunc(after, func() {
+		defer close(done)
+		for _, r := range s.flights.late(f) {
+			s.finishWaiting(r, func() {
+				if !s.answerStale(r) {
+					r.failed(dnswire.EDENoReachable, "no upstream answered in time")
+				}
+			})
+		}
 	})
-	return dnswire.AppendQuestion(msg, q.Name, q.Type, q.Class)
+	return func() {
+		if !timer.Stop() {
+			<-done
+		}
+	}
+}
+
+// downStaleAfter is how long a stale answer waits for upstreams that are all
+// taken to be down: one may just be back.
+const downStaleAfter = 25 * time.Millisecond
+
+// prefetch fetches the answer that r was just given anew, before it is over.
+func (s *Resolver) prefetch(r *request, live *live) {
+	f := s.flights.refresh(r)
+	if f == nil {
+		s.metrics.prefetchSkipped.Add(1)
+		return
+	}
+	s.metrics.prefetches.Add(1)
+	s.work.Go(func() { s.exchange(f, live) })
 }
 
 // deliver gives one waiting client the outcome of the exchange.
-func (s *Resolver) deliver(r *request, answer *upstream.Answer, err error) {
+func (s *Resolver) deliver(r *request, answer *upstream.Answer, ede *dnswire.EDE) {
+	s.finishWaiting(r, func() { s.settle(r, answer, ede) })
+}
+
+// finishWaiting has settle answer a query that has waited, and sends the answer.
+func (s *Resolver) finishWaiting(r *request, settle func()) {
 	var done bool
 	func() {
 		defer s.recovered(r, &done)
-		s.settle(r, answer, err)
+		settle()
 		s.checkAnswer(r)
 		s.complete(r)
 	}()
-	s.pending.Add(-1)
+	s.pending.leave(r.share)
 	r.from.reply(r)
 }
 
 // settle picks the answer: the upstream's, or a stale one, or the failure.
-func (s *Resolver) settle(r *request, answer *upstream.Answer, err error) {
-	failed := err != nil || answer.Rcode != dnswire.RcodeSuccess && answer.Rcode != dnswire.RcodeNXDomain
+func (s *Resolver) settle(r *request, answer *upstream.Answer, ede *dnswire.EDE) {
+	failed := answer == nil || answer.Rcode != dnswire.RcodeSuccess && answer.Rcode != dnswire.RcodeNXDomain
 	switch {
 	case failed && s.answerStale(r):
-	case err == nil:
+	case answer == nil:
+		r.failed(ede.Code, string(ede.Text))
+	default:
 		r.out = append(r.out[:0], answer.Msg...)
 		r.source, r.upstream = detect.FromUpstream, answer.Server
 		s.adopted(r) // with the code of Msg: answer.Rcode may be one of the hop
 		if answer.EDE != nil {
 			r.setEDE(answer.EDE.Code, answer.EDE.Text)
+		} else if r.rcode == dnswire.RcodeServFail {
+			r.setEDE(dnswire.EDEOther, []byte("the upstream failed"))
 		}
-	case errors.Is(err, errPanic):
-		r.failed(0, "internal error")
-	case errors.Is(err, upstream.ErrTimeout):
-		r.failed(dnswire.EDENoReachable, "no upstream answered in time")
-	case errors.Is(err, upstream.ErrInvalid):
-		r.failed(dnswire.EDEInvalidData, "upstreams gave only invalid answers")
-	case errors.Is(err, upstream.ErrOverloaded):
-		r.failed(dnswire.EDENotReady, "too many queries to the upstreams")
-	default:
-		r.failed(dnswire.EDENetworkError, "no upstream could be reached")
 	}
 }
 
 // answerStale answers from the cache what is past its time (RFC 8767).
 func (s *Resolver) answerStale(r *request) bool {
 	q := s.cacheQuestion(r)
-	msg, state := s.cache.Get(r.out[:0], &q, time.Now())
-	if state == cache.Miss || state == cache.Fresh && msg[3]&0xf == byte(dnswire.RcodeServFail) {
+	msg, state := s.cache.Get(r.out[:0], &q, s.now(), nil)
+	if state == cache.Miss || state == cache.Fresh && failureCode(uint16(msg[3]&0xf)) {
 		return false
 	}
 	s.adoptStale(r, msg)
 	return true
 }
 
+func failureCode(rcode uint16) bool {
+	return rcode != dnswire.RcodeSuccess && rcode != dnswire.RcodeNXDomain
+}
+
 func (s *Resolver) adoptStale(r *request, msg []byte) {
 	r.out, r.source = msg, detect.FromStale
 	s.adopted(r)
-	r.setEDE(dnswire.EDEStaleAnswer, []byte("upstreams failed"))
+	code := dnswire.EDEStaleAnswer
+	if r.rcode == dnswire.RcodeNXDomain {
+		code = dnswire.EDEStaleNXDOMAIN
+	}
+	r.setEDE(code, []byte("upstreams failed"))
 }
 
 // complete makes the answer final, counts it and records the transaction.
@@ -326,7 +460,7 @@ func (s *Resolver) complete(r *request) bool {
 	r.finish(s.cfg.MaxUDPSize)
 	latency := time.Duration(0)
 	if r.source == detect.FromUpstream || r.source == detect.FromStale || r.source == detect.FromLocal {
-		latency = time.Since(r.ask.Time)
+		latency = s.now().Sub(r.ask.Time)
 	}
 	s.metrics.response(r, latency)
 	if r.nameless() {
@@ -353,7 +487,7 @@ func (s *Resolver) recovered(r *request, done *bool) {
 		if len(r.asked) > 0 {
 			r.failed(0, "internal error")
 			r.finish(s.cfg.MaxUDPSize)
-			s.metrics.response(r, time.Since(r.ask.Time))
+			s.metrics.response(r, s.now().Sub(r.ask.Time))
 		}
 	}
 }

@@ -11,9 +11,11 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/resolver/cache"
 	"github.com/weirdns/weir/resolver/upstream"
 	"go.uber.org/zap"
@@ -38,6 +40,12 @@ type Deps struct {
 	Detector Inspector
 	Upstream Exchanger
 	Sinks    []detect.Sink // every transaction goes to each, in this order
+	// Suffixes say what a registered domain is, of which none may keep the
+	// others from being resolved; nil: the last two labels.
+	Suffixes *dnsname.Suffixes
+	// Now is the clock that TTLs age by; nil is time.Now. It must carry the
+	// monotonic clock, as time.Now does.
+	Now func() time.Time
 }
 
 // Resolver serves queries. New it, Listen, then Run.
@@ -46,6 +54,7 @@ type Resolver struct {
 	log      *zap.Logger
 	detector Inspector
 	sinks    []detect.Sink
+	now      func() time.Time
 	cache    *cache.Cache
 	metrics  *metrics
 	flights  flights
@@ -57,7 +66,7 @@ type Resolver struct {
 	tcp []*tcpServer
 
 	requests sync.Pool
-	pending  atomic.Int64   // requests waiting for an upstream
+	pending  *shares        // of the requests that wait for an upstream
 	work     sync.WaitGroup // exchanges under way
 }
 
@@ -66,7 +75,17 @@ type live struct {
 	acl      *acl
 	special  *specialTable
 	upstream Exchanger
+	health   health // nil: unknown
 }
+
+// health is what an Exchanger may know about its servers.
+type health interface {
+	// Up is how many servers are not known to be down.
+	Up() int
+}
+
+// up says whether it is worth asking an upstream.
+func (l *live) up() bool { return l.health == nil || l.health.Up() > 0 }
 
 // New makes a Resolver of a valid cfg. It opens nothing.
 func New(cfg Config, deps Deps) (*Resolver, error) {
@@ -79,8 +98,13 @@ func New(cfg Config, deps Deps) (*Resolver, error) {
 		detector: deps.Detector,
 		sinks:    deps.Sinks,
 		cache:    cache.New(cfg.Cache, deps.Registry),
+		now:      deps.Now,
 		limits:   newTCPLimits(cfg.TCP),
-		flights:  newFlights(),
+		pending:  newShares(cfg.MaxPending, deps.Suffixes),
+		flights:  newFlights(newShares(int(cfg.Upstream.MaxInFlight), deps.Suffixes)),
+	}
+	if s.now == nil {
+		s.now = time.Now
 	}
 	s.metrics = newMetrics(deps.Registry, s)
 	s.requests.New = func() any { return &request{out: make([]byte, 0, 2048)} }
@@ -97,7 +121,8 @@ func (s *Resolver) Swap(cfg Config, up Exchanger) error {
 	if err != nil {
 		return err
 	}
-	s.live.Store(&live{acl: a, special: newSpecialTable(cfg.SpecialNames, cfg.SpecialExcept), upstream: up})
+	h, _ := up.(health)
+	s.live.Store(&live{health: h, acl: a, special: newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, cfg.SpecialExcept), upstream: up})
 	return nil
 }
 

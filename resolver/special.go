@@ -14,7 +14,9 @@ const (
 	notSpecial special = iota
 	specialNX          // it does not exist
 	specialLoopback
+	specialPTR // of a loopback address
 	specialNODATA
+	specialZone // an empty zone: nothing below its apex exists
 )
 
 // specialTable is the names that never leave the house.
@@ -23,9 +25,22 @@ type specialTable struct {
 	except []dnsname.Name
 }
 
-func newSpecialTable(on bool, except []string) *specialTable {
+func newSpecialTable(names, reverse bool, except []string) *specialTable {
 	t := &specialTable{zones: map[string]special{}}
-	if !on {
+	for _, s := range except {
+		if n, err := dnsname.Parse(s); err == nil { // checked by Config.Validate
+			t.except = append(t.except, n)
+		}
+	}
+	if reverse {
+		for _, zone := range reverseZones() {
+			t.zones[string(dnsname.MustParse(zone))] = specialZone
+		}
+		for _, name := range loopbackNames() {
+			t.zones[string(dnsname.MustParse(name))] = specialPTR
+		}
+	}
+	if !names {
 		return t
 	}
 	for zone, what := range map[string]special{
@@ -33,7 +48,7 @@ func newSpecialTable(on bool, except []string) *specialTable {
 		"invalid":   specialNX,       // RFC 6761, section 6.4
 		"local":     specialNX,       // RFC 6762: multicast only
 		"onion":     specialNX,       // RFC 7686
-		"home.arpa": specialNX,       // RFC 8375
+		"home.arpa": specialZone,     // RFC 8375
 		"alt":       specialNX,       // RFC 9476
 		// Asked by browsers and phones before they send their DNS elsewhere.
 		// Only NXDOMAIN keeps them here; an address, even 0.0.0.0, sends them off.
@@ -46,27 +61,35 @@ func newSpecialTable(on bool, except []string) *specialTable {
 	} {
 		t.zones[string(dnsname.MustParse(zone))] = what
 	}
-	for _, s := range except {
-		if n, err := dnsname.Parse(s); err == nil { // checked by Config.Validate
-			t.except = append(t.except, n)
-		}
-	}
 	return t
 }
 
-func (t *specialTable) lookup(n dnsname.Name) special {
+func (t *specialTable) lookup(n dnsname.Name, qtype uint16) special {
 	if len(t.zones) == 0 {
 		return notSpecial
 	}
 	for at := n; len(at) > 1; at = at.Parent() {
-		if what := t.zones[string(at)]; what != notSpecial {
-			for _, e := range t.except {
-				if n.Within(e) {
-					return notSpecial
-				}
-			}
-			return what
+		what := t.zones[string(at)]
+		if what == notSpecial {
+			continue
 		}
+		for _, e := range t.except {
+			if n.Within(e) {
+				return notSpecial
+			}
+		}
+		apex := len(at) == len(n)
+		switch {
+		case what == specialZone && apex && qtype == dnswire.TypeDS:
+			// The parent's to answer: a validator behind us must find the zone
+			// unsigned, or it would hold our answers for bogus (RFC 8375, section 4).
+			return notSpecial
+		case what == specialZone && apex:
+			return specialNODATA
+		case what == specialZone, what == specialPTR && !apex:
+			return specialNX
+		}
+		return what
 	}
 	return notSpecial
 }
@@ -91,8 +114,20 @@ func (r *request) answerSpecial(what special) {
 	case what == specialLoopback && r.Type == dnswire.TypeAAAA:
 		r.begin(dnswire.RcodeSuccess)
 		r.addAddress(loopback6, specialTTL)
+	case what == specialPTR && r.Type == dnswire.TypePTR:
+		r.begin(dnswire.RcodeSuccess)
+		r.out = dnswire.AppendPTR(r.out, localhost, r.Class, specialTTL)
+		r.bump(6)
 	default:
 		r.begin(dnswire.RcodeSuccess)
 		r.addSOA(specialTTL)
 	}
+}
+
+// answerANY is the answer to a question for all types (RFC 8482): one record
+// that says nothing, so that nobody's datagrams are made large with it.
+func (r *request) answerANY() {
+	r.begin(dnswire.RcodeSuccess)
+	r.out = dnswire.AppendHINFO(r.out, r.Class, specialTTL)
+	r.bump(6)
 }

@@ -169,7 +169,7 @@ func (c *tcpConn) run(ctx context.Context) {
 		c.takeSlot()
 		c.wg.Add(1)
 		r := c.s.getRequest()
-		r.ask = detect.Query{Time: time.Now(), Client: c.client, Transport: detect.TCP}
+		r.ask = detect.Query{Time: c.s.now(), Client: c.client, Transport: detect.TCP}
 		r.from = c
 		if c.s.serve(r, msg) {
 			// If more queries are at hand, their answers may share the write.

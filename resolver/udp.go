@@ -123,7 +123,7 @@ func (w *udpWorker) run(ctx context.Context) error {
 			continue
 		}
 		failures = 0
-		now := time.Now()
+		now := w.s.now()
 		live := w.s.live.Load()
 		ready = ready[:0]
 		for i := range n {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/resolver"
 	"github.com/weirdns/weir/resolver/upstream"
@@ -171,6 +172,7 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	}
 	s.resolver, err = resolver.New(cfg.Resolver, resolver.Deps{
 		Log: log.Named("resolver"), Registry: s.registry, Detector: s.detection.detector, Upstream: s.upstreams, Sinks: sinks,
+		Suffixes: dnsname.DefaultSuffixes(),
 	})
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
@@ -193,7 +195,7 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 
 // missing is what keeps weir from being ready.
 func (s *service) missing() []string {
-	if !s.upstreams.anyUp() {
+	if s.upstreams.Up() == 0 {
 		return []string{"no upstream answers"}
 	}
 	return nil

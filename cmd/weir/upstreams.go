@@ -76,7 +76,8 @@ func (u *upstreams) Exchange(ctx context.Context, q *upstream.Question) (*upstre
 
 func (u *upstreams) states() []upstream.ServerState { return u.current.Load().States() }
 
-func (u *upstreams) anyUp() bool { return u.current.Load().Up() > 0 }
+// Up is how many servers are not known to be down.
+func (u *upstreams) Up() int { return u.current.Load().Up() }
 
 // run runs the current group, and after a swap the next one, until ctx ends.
 func (u *upstreams) run(ctx context.Context) error {

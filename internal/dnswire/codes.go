@@ -13,6 +13,7 @@ const (
 	TypeCNAME uint16 = 5
 	TypeSOA   uint16 = 6
 	TypePTR   uint16 = 12
+	TypeHINFO uint16 = 13
 	TypeMX    uint16 = 15
 	TypeTXT   uint16 = 16
 	TypeAAAA  uint16 = 28
@@ -23,10 +24,15 @@ const (
 	TypeNSEC  uint16 = 47
 	TypeSVCB  uint16 = 64
 	TypeHTTPS uint16 = 65
-	TypeTSIG  uint16 = 250
-	TypeIXFR  uint16 = 251
-	TypeAXFR  uint16 = 252
-	TypeANY   uint16 = 255
+	// TypeNXNAME stands in NSEC records only (RFC 9824, section 3.5).
+	TypeNXNAME uint16 = 128
+	TypeTKEY   uint16 = 249
+	TypeTSIG   uint16 = 250
+	TypeIXFR   uint16 = 251
+	TypeAXFR   uint16 = 252
+	TypeMAILB  uint16 = 253
+	TypeMAILA  uint16 = 254
+	TypeANY    uint16 = 255
 )
 
 // Classes.
@@ -61,6 +67,7 @@ const (
 
 // Extended DNS Errors (RFC 8914, section 4) that weir sends.
 const (
+	EDEOther            uint16 = 0
 	EDEStaleAnswer      uint16 = 3
 	EDEForged           uint16 = 4
 	EDECachedError      uint16 = 13
@@ -69,6 +76,7 @@ const (
 	EDECensored         uint16 = 16
 	EDEFiltered         uint16 = 17
 	EDEProhibited       uint16 = 18
+	EDEStaleNXDOMAIN    uint16 = 19
 	EDENotAuthoritative uint16 = 20
 	EDENotSupported     uint16 = 21
 	EDENoReachable      uint16 = 22

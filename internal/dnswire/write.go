@@ -20,8 +20,9 @@ type EDE struct {
 	Text []byte
 }
 
-// MaxEDEText bounds EXTRA-TEXT: it shares a datagram with the answer.
-const MaxEDEText = 200
+// MaxEDEText bounds EXTRA-TEXT, in octets: it shares a datagram with the answer,
+// and what an upstream sends in it is not ours.
+const MaxEDEText = 64
 
 // AppendOPT appends an OPT record. The caller counts it in ARCOUNT.
 func AppendOPT(dst []byte, o OPT) []byte {
@@ -77,6 +78,51 @@ func AppendAddress(dst []byte, addr netip.Addr, class uint16, ttl uint32) []byte
 	dst = binary.BigEndian.AppendUint32(dst, ttl)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(len(data)))
 	return append(dst, data...)
+}
+
+// AppendHINFO appends the answer to a question for all types of a name (RFC
+// 8482, section 4.2): no data, and a word that says why.
+func AppendHINFO(dst []byte, class uint16, ttl uint32) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, questionPointer)
+	dst = binary.BigEndian.AppendUint16(dst, TypeHINFO)
+	dst = binary.BigEndian.AppendUint16(dst, class)
+	dst = binary.BigEndian.AppendUint32(dst, ttl)
+	return append(dst, "\x00\x09\x07RFC8482\x00"...)
+}
+
+// AppendPTR appends a PTR record whose owner is the question's name. target is
+// uncompressed.
+func AppendPTR(dst, target []byte, class uint16, ttl uint32) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, questionPointer)
+	dst = binary.BigEndian.AppendUint16(dst, TypePTR)
+	dst = binary.BigEndian.AppendUint16(dst, class)
+	dst = binary.BigEndian.AppendUint32(dst, ttl)
+	dst = binary.BigEndian.AppendUint16(dst, uint16(len(target)))
+	return append(dst, target...)
+}
+
+// CopySOA appends the SOA record of msg with its names written out, so that
+// it can stand in any message.
+func CopySOA(dst, msg []byte, rec *Record) ([]byte, error) {
+	dst, _, err := ReadName(dst, msg, rec.Start)
+	if err != nil {
+		return nil, err
+	}
+	dst = append(dst, msg[rec.TTLAt-4:rec.TTLAt+4]...)
+	at := len(dst)
+	dst = append(dst, 0, 0)
+	off := rec.Data
+	for range 2 {
+		if dst, off, err = ReadName(dst, msg[:rec.End], off); err != nil {
+			return nil, err
+		}
+	}
+	if off+20 != rec.End {
+		return nil, ErrFormat
+	}
+	dst = append(dst, msg[off:rec.End]...)
+	binary.BigEndian.PutUint16(dst[at:], uint16(len(dst)-at-2))
+	return dst, nil
 }
 
 // AppendSOA appends a start of authority for a negative answer that we make

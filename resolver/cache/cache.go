@@ -22,6 +22,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
 )
 
 // Question is what an answer is stored under. DO and CD are part of it because
@@ -84,21 +85,65 @@ func New(cfg Config, reg prometheus.Registerer) *Cache {
 // Get appends the stored answer to q to dst: ID zero, no OPT, the question in
 // lower case, TTLs less the seconds since it was stored (30 for a stale one).
 // On a Miss dst comes back as it is. It allocates only to grow dst.
-func (c *Cache) Get(dst []byte, q *Question, now time.Time) (msg []byte, state State) {
+// What else is known about it goes into f, which may be nil.
+func (c *Cache) Get(dst []byte, q *Question, now time.Time, f *Found) (msg []byte, state State) {
 	h := c.hash(q)
-	return c.shard(h).get(dst, q, uint32(h), int64(now.Sub(c.epoch)), c.rules.maxStale)
+	return c.shard(h).get(dst, q, uint32(h), int64(now.Sub(c.epoch)), &c.rules, f)
+}
+
+// Found is what Get knows about an answer besides its octets. It may be used
+// again and again, and is only filled in if the state is not Miss.
+type Found struct {
+	// HasEDE: an Extended DNS Error came with the answer.
+	HasEDE bool
+	EDE    dnswire.EDE // Text is of this Found
+	// Outage: the last try to resolve failed while no upstream was up, so that
+	// one that is up again may well answer.
+	Outage bool
+	// Prefetch: asked for often and soon over. The caller is to ask upstream
+	// and Put the answer; nobody else is told.
+	Prefetch bool
+
+	text [dnswire.MaxEDEText]byte
+}
+
+func (f *Found) read(e entry, state State) {
+	f.HasEDE = e.is(flagEDE) && (state == Fresh || e.failure())
+	f.Outage = e.is(flagOutage)
+	if f.HasEDE {
+		code, text := e.ede()
+		f.EDE = dnswire.EDE{Code: code, Text: f.text[:copy(f.text[:], text)]}
+	}
 }
 
 // Put stores msg, a validated answer to q without OPT, for as long as its
 // records and the configuration allow. What may not be cached is passed over;
-// so is a failure while there is something better. msg stays the caller's.
-func (c *Cache) Put(q *Question, msg []byte, now time.Time) {
-	var p plan
-	if !c.rules.plan(&p, q, msg) {
+// so is a failure while there is something better. A failure again is believed
+// twice as long as the one before it. ede is what came with the answer, if
+// anything. msg and ede stay the caller's.
+func (c *Cache) Put(q *Question, msg []byte, ede *dnswire.EDE, now time.Time) {
+	c.put(&plan{ede: ede}, q, msg, now)
+}
+
+// Fail stores that there was no answer to q, for the reason in ede. outage says
+// that this was because no upstream was up.
+func (c *Cache) Fail(q *Question, ede *dnswire.EDE, outage bool, now time.Time) {
+	msg := dnswire.AppendHeader(make([]byte, 0, dnswire.HeaderLen+len(q.Name)+4), dnswire.Header{
+		Flags: dnswire.FlagQR | dnswire.FlagRD | dnswire.FlagRA | dnswire.RcodeServFail, QD: 1,
+	})
+	msg = dnswire.AppendQuestion(msg, q.Name, q.Type, q.Class)
+	c.put(&plan{ede: ede, outage: outage}, q, msg, now)
+}
+
+func (c *Cache) put(p *plan, q *Question, msg []byte, now time.Time) {
+	if p.ede != nil && len(p.ede.Text) > dnswire.MaxEDEText {
+		p.ede = &dnswire.EDE{Code: p.ede.Code, Text: p.ede.Text[:dnswire.MaxEDEText]}
+	}
+	if !c.rules.plan(p, q, msg) {
 		return
 	}
 	h := c.hash(q)
-	c.shard(h).put(&p, q, msg, uint32(h), int64(now.Sub(c.epoch)), &c.rules)
+	c.shard(h).put(p, q, msg, uint32(h), int64(now.Sub(c.epoch)), &c.rules)
 }
 
 // Flush forgets everything.

@@ -64,7 +64,7 @@ func answer(t testing.TB, q *cache.Question, rcode int, text string) []byte {
 
 func get(t testing.TB, c *cache.Cache, q *cache.Question, now time.Time) (*dns.Msg, cache.State) {
 	t.Helper()
-	wire, state := c.Get(nil, q, now)
+	wire, state := c.Get(nil, q, now, nil)
 	if state == cache.Miss {
 		if len(wire) > 0 {
 			t.Errorf("a Miss of %s appended %d octets", q.Name, len(wire))
@@ -87,7 +87,7 @@ func TestTTLsAgeAndTheSmallestEndsTheEntry(t *testing.T) {
 	c.Put(q, answer(t, q, 0, `
 		www.example.com. 300 CNAME a.example.com.
 		a.example.com. 60 A 192.0.2.1
-		auth example.com. 900 NS ns.example.com.`), now)
+		auth example.com. 900 NS ns.example.com.`), nil, now)
 
 	m, state := get(t, c, q, now.Add(10*time.Second+time.Millisecond))
 	if state != cache.Fresh {
@@ -119,7 +119,7 @@ func TestTTLsAgeAndTheSmallestEndsTheEntry(t *testing.T) {
 func lifetime(t *testing.T, q *cache.Question, wire []byte, change func(*cache.Config)) int {
 	t.Helper()
 	c, now := open(t, change), time.Now()
-	c.Put(q, wire, now)
+	c.Put(q, wire, nil, now)
 	lo, hi := 0, 8*24*3600
 	for lo < hi {
 		mid := (lo + hi) / 2
@@ -129,7 +129,7 @@ func lifetime(t *testing.T, q *cache.Question, wire []byte, change func(*cache.C
 			hi = mid
 		}
 		c.Flush()
-		c.Put(q, wire, now)
+		c.Put(q, wire, nil, now)
 	}
 	return lo
 }
@@ -188,7 +188,7 @@ func TestWhatMayNotBeStoredIsPassedOver(t *testing.T) {
 		"with OPT":         change(func(b []byte) []byte { b[11] = 1; return dnswire.AppendOPT(b, dnswire.OPT{}) }),
 	} {
 		c := open(t, nil)
-		c.Put(q, wire, now)
+		c.Put(q, wire, nil, now)
 		if _, state := get(t, c, q, now); state != cache.Miss {
 			t.Errorf("%s was stored", name)
 		}
@@ -200,7 +200,7 @@ func TestDOAndCDAreEntriesOfTheirOwn(t *testing.T) {
 	for i := range 4 {
 		q := question("example.com", dns.TypeA)
 		q.DO, q.CD = i&1 != 0, i&2 != 0
-		c.Put(q, answer(t, q, 0, fmt.Sprintf("example.com. 60 A 192.0.2.%d", i)), now)
+		c.Put(q, answer(t, q, 0, fmt.Sprintf("example.com. 60 A 192.0.2.%d", i)), nil, now)
 	}
 	for i := range 4 {
 		q := question("example.com", dns.TypeA)
@@ -231,7 +231,7 @@ func TestEveryLabelOctetIsAnEntryOfItsOwn(t *testing.T) {
 			continue // not canonical
 		}
 		q := &cache.Question{Name: name(b), Type: dns.TypeTXT, Class: 1}
-		c.Put(q, opaque(q, 0, byte(b)), now)
+		c.Put(q, opaque(q, 0, byte(b)), nil, now)
 		put++
 	}
 	// The dotted form of x.y, which a text key would take for the octet '.'.
@@ -243,7 +243,7 @@ func TestEveryLabelOctetIsAnEntryOfItsOwn(t *testing.T) {
 		if 'A' <= b && b <= 'Z' {
 			continue
 		}
-		wire, state := c.Get(nil, &cache.Question{Name: name(b), Type: dns.TypeTXT, Class: 1}, now)
+		wire, state := c.Get(nil, &cache.Question{Name: name(b), Type: dns.TypeTXT, Class: 1}, now, nil)
 		if state != cache.Fresh || wire[len(wire)-1] != byte(b) || wire[14] != byte(b) {
 			t.Errorf("octet %d: state %v, answer %x", b, state, wire)
 		}
@@ -258,7 +258,7 @@ func TestQuestionIsKeptInLowerCase(t *testing.T) {
 	q := question("www.example.com", dns.TypeA)
 	wire := answer(t, q, 0, "www.example.com. 60 A 192.0.2.1")
 	copy(wire[13:], "wWw")
-	c.Put(q, wire, now)
+	c.Put(q, wire, nil, now)
 	m, _ := get(t, c, q, now)
 	if m == nil || m.Question[0].Name != "www.example.com." || m.Answer[0].Header().Name != "www.example.com." {
 		t.Errorf("got %v, want the name in lower case", m)
@@ -271,8 +271,8 @@ func TestFailureNeverReplacesWhatCanBeUsed(t *testing.T) {
 	good := answer(t, q, 0, "example.com. 60 A 192.0.2.1")
 	failed := answer(t, q, dns.RcodeServerFailure, "")
 
-	c.Put(q, good, now)
-	c.Put(q, failed, now.Add(time.Second))
+	c.Put(q, good, nil, now)
+	c.Put(q, failed, nil, now.Add(time.Second))
 	if m, state := get(t, c, q, now.Add(2*time.Second)); state != cache.Fresh || m.Rcode != 0 {
 		t.Errorf("fresh answer, then a failure: %v, want Fresh and NOERROR", state)
 	}
@@ -280,14 +280,14 @@ func TestFailureNeverReplacesWhatCanBeUsed(t *testing.T) {
 	if _, state := get(t, c, q, at); state != cache.Stale {
 		t.Errorf("expired answer: %v, want Stale", state)
 	}
-	c.Put(q, failed, at)
+	c.Put(q, failed, nil, at)
 	if m, state := get(t, c, q, at.Add(time.Second)); state != cache.StaleHeld || m.Rcode != 0 {
 		t.Errorf("expired answer, failure a second ago: %v, want StaleHeld and NOERROR", state)
 	}
 	if _, state := get(t, c, q, at.Add(6*time.Second)); state != cache.Stale {
 		t.Errorf("expired answer, failure longer ago than failure_ttl: %v, want Stale", state)
 	}
-	c.Put(q, answer(t, q, 0, "example.com. 60 A 192.0.2.2"), at)
+	c.Put(q, answer(t, q, 0, "example.com. 60 A 192.0.2.2"), nil, at)
 	if m, state := get(t, c, q, at.Add(time.Second)); state != cache.Fresh || m.Answer[0].(*dns.A).A.String() != "192.0.2.2" {
 		t.Errorf("a fresh answer after the failure: %v, want Fresh and the new address", state)
 	}
@@ -296,15 +296,15 @@ func TestFailureNeverReplacesWhatCanBeUsed(t *testing.T) {
 func TestFailureIsRememberedAndNeverServedStale(t *testing.T) {
 	c, now := open(t, nil), time.Now()
 	q := question("example.com", dns.TypeA)
-	c.Put(q, answer(t, q, dns.RcodeServerFailure, ""), now)
+	c.Put(q, answer(t, q, dns.RcodeServerFailure, ""), nil, now)
 	if m, state := get(t, c, q, now.Add(4*time.Second)); state != cache.Fresh || m.Rcode != dns.RcodeServerFailure {
 		t.Errorf("failure after 4 s: %v, want Fresh SERVFAIL", state)
 	}
 	if _, state := get(t, c, q, now.Add(5*time.Second)); state != cache.Miss {
 		t.Errorf("failure after failure_ttl: %v, want Miss", state)
 	}
-	c.Put(q, answer(t, q, dns.RcodeServerFailure, ""), now)
-	c.Put(q, answer(t, q, 0, "example.com. 60 A 192.0.2.1"), now)
+	c.Put(q, answer(t, q, dns.RcodeServerFailure, ""), nil, now)
+	c.Put(q, answer(t, q, 0, "example.com. 60 A 192.0.2.1"), nil, now)
 	if m, _ := get(t, c, q, now); m == nil || m.Rcode != 0 {
 		t.Errorf("an answer does not replace a failure: %v", m)
 	}
@@ -313,7 +313,7 @@ func TestFailureIsRememberedAndNeverServedStale(t *testing.T) {
 func TestMaxStaleZeroServesNothingStale(t *testing.T) {
 	c, now := open(t, func(c *cache.Config) { c.MaxStale = 0 }), time.Now()
 	q := question("example.com", dns.TypeA)
-	c.Put(q, answer(t, q, 0, "example.com. 60 A 192.0.2.1"), now)
+	c.Put(q, answer(t, q, 0, "example.com. 60 A 192.0.2.1"), nil, now)
 	if _, state := get(t, c, q, now.Add(60*time.Second)); state != cache.Miss {
 		t.Errorf("expired answer: %v, want Miss", state)
 	}
@@ -322,7 +322,7 @@ func TestMaxStaleZeroServesNothingStale(t *testing.T) {
 func TestClockThatGoesBackNeitherRevivesNorUnderflows(t *testing.T) {
 	c, now := open(t, nil), time.Now()
 	q := question("example.com", dns.TypeA)
-	c.Put(q, answer(t, q, 0, "example.com. 60 A 192.0.2.1"), now)
+	c.Put(q, answer(t, q, 0, "example.com. 60 A 192.0.2.1"), nil, now)
 	m, state := get(t, c, q, now.Add(-time.Hour))
 	if state != cache.Fresh || m.Answer[0].Header().Ttl != 60 {
 		t.Errorf("an hour before it was stored: %v %v, want Fresh with TTL 60", state, m)
@@ -333,11 +333,11 @@ func TestMetricsCountWhatHappened(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	c, now := cache.New(cache.DefaultConfig(), reg), time.Now()
 	q := question("www.example.com", dns.TypeA)
-	c.Get(nil, q, now)
-	c.Put(q, answer(t, q, 0, "www.example.com. 60 A 192.0.2.1"), now)
-	c.Get(nil, q, now)
-	c.Get(nil, q, now)
-	c.Get(nil, q, now.Add(time.Hour))
+	c.Get(nil, q, now, nil)
+	c.Put(q, answer(t, q, 0, "www.example.com. 60 A 192.0.2.1"), nil, now)
+	c.Get(nil, q, now, nil)
+	c.Get(nil, q, now, nil)
+	c.Get(nil, q, now.Add(time.Hour), nil)
 	want := fmt.Sprintf(`
 # HELP weir_cache_bytes Bytes taken by the answers in the cache.
 # TYPE weir_cache_bytes gauge

@@ -27,9 +27,21 @@ type Config struct {
 	// not tried again for every client: between 1s and 5m (RFC 9520, section
 	// 3.2). Default 5s.
 	FailureTTL time.Duration `yaml:"failure_ttl"`
+	// FailureMaxTTL is what that grows to: each further failure in a row is
+	// remembered twice as long. At most 5m, and not under failure_ttl.
+	// Default 5m.
+	FailureMaxTTL time.Duration `yaml:"failure_max_ttl"`
 	// MaxStale is how long after its TTL an answer may be used when the
 	// upstreams fail (RFC 8767); 0 is never. Default 24h, at most 168h.
 	MaxStale time.Duration `yaml:"max_stale"`
+	// PrefetchHits is how often an answer must have been asked for within its
+	// TTL, of at least 10s, to be fetched anew in the last tenth of it. 0 is
+	// never; at most 60. Default 5.
+	PrefetchHits int `yaml:"prefetch_hits"`
+	// SnapshotInterval is how often the cache is written to the state folder,
+	// besides at the end, so that a restart begins with it. 0 is never; at
+	// least 10s. Default 5m.
+	SnapshotInterval time.Duration `yaml:"snapshot_interval"`
 }
 
 // minBytes is a shard whose probation share can take two of the largest entries.
@@ -42,12 +54,15 @@ const maxBytes = 1 << 40
 // DefaultConfig is what the comments in Config say.
 func DefaultConfig() Config {
 	return Config{
-		MaxBytes:       64 << 20,
-		MaxEntryBytes:  maxEntry,
-		MaxTTL:         24 * time.Hour,
-		NegativeMaxTTL: time.Hour,
-		FailureTTL:     5 * time.Second,
-		MaxStale:       24 * time.Hour,
+		MaxBytes:         64 << 20,
+		MaxEntryBytes:    maxEntry,
+		MaxTTL:           24 * time.Hour,
+		NegativeMaxTTL:   time.Hour,
+		FailureTTL:       5 * time.Second,
+		FailureMaxTTL:    5 * time.Minute,
+		MaxStale:         24 * time.Hour,
+		PrefetchHits:     5,
+		SnapshotInterval: 5 * time.Minute,
 	}
 }
 
@@ -74,6 +89,12 @@ func (c *Config) Validate() error {
 		"negative_max_ttl: must be between 1s and 24h, got %s", c.NegativeMaxTTL)
 	bad(c.FailureTTL >= time.Second && c.FailureTTL <= 5*time.Minute,
 		"failure_ttl: must be between 1s and 5m, got %s", c.FailureTTL)
+	bad(c.FailureMaxTTL >= c.FailureTTL && c.FailureMaxTTL <= 5*time.Minute,
+		"failure_max_ttl: must be between failure_ttl (%s) and 5m, got %s", c.FailureTTL, c.FailureMaxTTL)
+	bad(c.PrefetchHits >= 0 && c.PrefetchHits <= 60,
+		"prefetch_hits: must be between 0 and 60, got %d", c.PrefetchHits)
+	bad(c.SnapshotInterval == 0 || c.SnapshotInterval >= 10*time.Second,
+		"snapshot_interval: must be 0s or at least 10s, got %s", c.SnapshotInterval)
 	bad(c.MaxStale >= 0 && c.MaxStale <= 7*24*time.Hour,
 		"max_stale: must be between 0s and 168h, got %s", c.MaxStale)
 	return errors.Join(errs...)

@@ -13,18 +13,18 @@ import (
 func TestHitAllocatesNothing(t *testing.T) {
 	c, now := open(t, nil), time.Now()
 	q := question("www.example.com", dns.TypeA)
-	c.Put(q, answer(t, q, 0, "www.example.com. 60 A 192.0.2.1"), now)
+	c.Put(q, answer(t, q, 0, "www.example.com. 60 A 192.0.2.1"), nil, now)
 	buf := make([]byte, 0, 4096)
 	// On the path of every query: an allocation here is garbage per answer.
 	if n := testing.AllocsPerRun(1000, func() {
-		if _, state := c.Get(buf, q, now); state != cache.Fresh {
+		if _, state := c.Get(buf, q, now, nil); state != cache.Fresh {
 			t.Fatal("not found")
 		}
 	}); n != 0 {
 		t.Errorf("Get allocates %v times, want 0", n)
 	}
 	wire := answer(t, q, 0, "www.example.com. 60 A 192.0.2.1")
-	if n := testing.AllocsPerRun(1000, func() { c.Put(q, wire, now) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { c.Put(q, wire, nil, now) }); n != 0 {
 		t.Errorf("Put allocates %v times, want 0", n)
 	}
 }
@@ -34,7 +34,7 @@ func fill(b *testing.B, n int) (*cache.Cache, []*cache.Question, time.Time) {
 	qs := make([]*cache.Question, n)
 	for i := range qs {
 		qs[i] = question(fmt.Sprintf("www.host%d.example.com", i), dns.TypeA)
-		c.Put(qs[i], answer(b, qs[i], 0, qs[i].Name.String()+". 3600 CNAME x.example.net.\nx.example.net. 300 A 192.0.2.1"), now)
+		c.Put(qs[i], answer(b, qs[i], 0, qs[i].Name.String()+". 3600 CNAME x.example.net.\nx.example.net. 300 A 192.0.2.1"), nil, now)
 	}
 	return c, qs, now
 }
@@ -46,7 +46,7 @@ func BenchmarkGetHit(b *testing.B) {
 		buf := make([]byte, 0, 4096)
 		i := rand.IntN(len(qs))
 		for pb.Next() {
-			if _, state := c.Get(buf, qs[i%len(qs)], now); state != cache.Fresh {
+			if _, state := c.Get(buf, qs[i%len(qs)], now, nil); state != cache.Fresh {
 				b.Error("miss")
 				return
 			}
@@ -60,7 +60,7 @@ func BenchmarkGetMiss(b *testing.B) {
 	q := question("nowhere.example", dns.TypeA)
 	b.ReportAllocs()
 	for b.Loop() {
-		c.Get(nil, q, now)
+		c.Get(nil, q, now, nil)
 	}
 }
 
@@ -76,6 +76,6 @@ func BenchmarkPutUnique(b *testing.B) {
 		q.Type = uint16(i >> 12)
 		copy(wire[12:], q.Name)
 		wire[12+len(q.Name)], wire[13+len(q.Name)] = byte(q.Type>>8), byte(q.Type)
-		c.Put(&q, wire, now)
+		c.Put(&q, wire, nil, now)
 	}
 }

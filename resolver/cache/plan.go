@@ -12,20 +12,23 @@ import (
 // rules are the parts of Config that decide about one answer, in the units of
 // the decision: seconds for TTLs, nanoseconds for instants.
 type rules struct {
-	minTTL, maxTTL, negative, failure uint32
-	maxStale                          int64
-	maxEntry                          int
+	minTTL, maxTTL, negative, failure, failureMax uint32
+	maxStale                                      int64
+	maxEntry                                      int
+	prefetch                                      uint8 // uses; 0: off
 }
 
 func newRules(cfg *Config) rules {
 	secs := func(d time.Duration) uint32 { return uint32(d / time.Second) }
 	return rules{
-		minTTL:   secs(cfg.MinTTL),
-		maxTTL:   secs(cfg.MaxTTL),
-		negative: secs(cfg.NegativeMaxTTL),
-		failure:  secs(cfg.FailureTTL),
-		maxStale: int64(cfg.MaxStale),
-		maxEntry: int(cfg.MaxEntryBytes),
+		minTTL:     secs(cfg.MinTTL),
+		maxTTL:     secs(cfg.MaxTTL),
+		negative:   secs(cfg.NegativeMaxTTL),
+		failure:    secs(cfg.FailureTTL),
+		failureMax: secs(cfg.FailureMaxTTL),
+		maxStale:   int64(cfg.MaxStale),
+		maxEntry:   int(cfg.MaxEntryBytes),
+		prefetch:   uint8(cfg.PrefetchHits),
 	}
 }
 
@@ -38,6 +41,20 @@ type plan struct {
 	records  int
 	soaAt    int // of the TTL of a negative answer's SOA; 0: none
 	soaTTL   uint32
+	failures uint8 // in a row, this one included
+	outage   bool
+	known    bool         // it has been asked for more than once
+	onlyNew  bool         // what is there is newer
+	ede      *dnswire.EDE // nil: none
+}
+
+// backoff is how long the n-th failure in a row is believed, in seconds.
+func (r *rules) backoff(n uint8) uint32 {
+	ttl := r.failure
+	for ; n > 1 && ttl < r.failureMax; n-- {
+		ttl *= 2
+	}
+	return min(ttl, r.failureMax)
 }
 
 // plan reads msg and says how it may be stored; false means that it is to be
@@ -78,11 +95,11 @@ func (r *rules) plan(p *plan, q *Question, msg []byte) bool {
 	}
 	switch {
 	case p.failure:
-		p.life = r.failure
+		p.life, p.failures = r.failure, 1
 	case !p.positive && p.soaAt == 0:
 		p.life = 0 // RFC 2308, section 5: no SOA, no negative caching
 	}
-	if size := entrySize(len(msg), p.records); p.life > 0 && size <= r.maxEntry {
+	if size := entrySize(len(msg), p.records, p.ede); p.life > 0 && size <= r.maxEntry {
 		p.size = size
 	}
 	return true
@@ -142,13 +159,16 @@ func (p *plan) write(e entry, q *Question, msg []byte, r *rules) {
 		binary.BigEndian.PutUint32(m[rec.TTLAt:], ttl)
 		e.setTTLAt(i, rec.TTLAt)
 	}
+	if p.ede != nil {
+		e.setEDE(p.ede)
+	}
 }
 
 // matches says whether e answers q. The name stands in the message already.
 func (e entry) matches(q *Question) bool {
 	m := e.msg()
 	end := dnswire.HeaderLen + len(q.Name)
-	return e.flags() == q.flags() && len(m) >= end+4 &&
+	return e.question() == q.flags() && len(m) >= end+4 &&
 		bytes.Equal(m[dnswire.HeaderLen:end], q.Name) &&
 		binary.BigEndian.Uint16(m[end:]) == q.Type &&
 		binary.BigEndian.Uint16(m[end+2:]) == q.Class

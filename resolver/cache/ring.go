@@ -1,14 +1,20 @@
 package cache
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/weirdns/weir/internal/dnswire"
+)
 
 // An entry is a run of octets in a ring, a multiple of eight long:
 //
 //	 0  size    u32  of all of it, padding included
 //	 4  live    u8   0: dead, to be skipped when the ring's tail gets here
-//	 5  hits    u8   since it was last looked at for eviction, at most maxHits
-//	 6  flags   u8   DO and CD of the question
-//	 7  failure u8   1: a failure to resolve
+//	 5  asked   u8   two bits of hits, since it was last looked at for eviction, at
+//	                 most maxHits; six bits of uses, since it was stored, at most maxUses
+//	 6  flags   u8   DO and CD of the question, and the bits of an entry below
+//	 7  failed  u8   how often in a row the question has failed to resolve; with
+//	                 the top bit, the entry itself is such a failure
 //	 8  print   u32  fingerprint: the lower half of the question's hash
 //	12  life    u32  seconds
 //	16  stored  i64  nanoseconds since the cache's epoch
@@ -17,6 +23,7 @@ import "encoding/binary"
 //	30  records u16
 //	32  the message
 //	    records times u16: where the TTLs stand in it
+//	    with flagEDE: u16 code, u8 length, text
 //
 // Plain octets hold no pointers, so the garbage collector never looks inside.
 type entry []byte
@@ -30,23 +37,58 @@ const (
 	maxHits = 3
 )
 
-func entrySize(msgLen, records int) int {
-	return (entryHeader + msgLen + 2*records + 7) &^ 7
+// Bits of an entry's flags, besides those of its question.
+const (
+	flagEDE      = 1 << (2 + iota) // an Extended DNS Error came with it
+	flagOutage                     // the last failure was while no upstream was up
+	flagPrefetch                   // it is being fetched anew
+)
+
+const (
+	failureBit  = 0x80
+	maxFailures = 0x7f
+	maxUses     = 63
+)
+
+func entrySize(msgLen, records int, ede *dnswire.EDE) int {
+	n := entryHeader + msgLen + 2*records
+	if ede != nil {
+		n += 3 + len(ede.Text)
+	}
+	return (n + 7) &^ 7
 }
 
-func (e entry) size() int         { return int(binary.LittleEndian.Uint32(e)) }
-func (e entry) live() bool        { return e[4] != 0 }
-func (e entry) kill()             { e[4] = 0 }
-func (e entry) hits() uint8       { return e[5] }
-func (e entry) setHits(n uint8)   { e[5] = n }
-func (e entry) flags() uint8      { return e[6] }
-func (e entry) failure() bool     { return e[7] != 0 }
-func (e entry) print() uint32     { return binary.LittleEndian.Uint32(e[8:]) }
-func (e entry) life() int64       { return int64(binary.LittleEndian.Uint32(e[12:])) * second }
-func (e entry) stored() int64     { return int64(binary.LittleEndian.Uint64(e[16:])) }
-func (e entry) held() int64       { return int64(binary.LittleEndian.Uint32(e[24:])) * second }
-func (e entry) setHeld(at uint32) { binary.LittleEndian.PutUint32(e[24:], at) }
-func (e entry) records() int      { return int(binary.LittleEndian.Uint16(e[30:])) }
+func (e entry) size() int          { return int(binary.LittleEndian.Uint32(e)) }
+func (e entry) live() bool         { return e[4] != 0 }
+func (e entry) kill()              { e[4] = 0 }
+func (e entry) hits() uint8        { return e[5] & maxHits }
+func (e entry) setHits(n uint8)    { e[5] = e[5]&^maxHits | n }
+func (e entry) uses() uint8        { return e[5] >> 2 }
+func (e entry) setUses(n uint8)    { e[5] = e[5]&maxHits | n<<2 }
+func (e entry) question() uint8    { return e[6] & (flagDO | flagCD) }
+func (e entry) is(flag uint8) bool { return e[6]&flag != 0 }
+func (e entry) mark(flag uint8)    { e[6] |= flag }
+func (e entry) failure() bool      { return e[7]&failureBit != 0 }
+func (e entry) failures() uint8    { return e[7] & maxFailures }
+func (e entry) print() uint32      { return binary.LittleEndian.Uint32(e[8:]) }
+func (e entry) life() int64        { return int64(binary.LittleEndian.Uint32(e[12:])) * second }
+func (e entry) stored() int64      { return int64(binary.LittleEndian.Uint64(e[16:])) }
+func (e entry) held() int64        { return int64(binary.LittleEndian.Uint32(e[24:])) * second }
+func (e entry) setHeld(at uint32)  { binary.LittleEndian.PutUint32(e[24:], at) }
+func (e entry) records() int       { return int(binary.LittleEndian.Uint16(e[30:])) }
+
+// ede is what stands behind the table of TTLs.
+func (e entry) ede() (code uint16, text []byte) {
+	at := e[entryHeader+len(e.msg())+2*e.records():]
+	return binary.LittleEndian.Uint16(at), at[3 : 3+int(at[2])]
+}
+
+func (e entry) setEDE(ede *dnswire.EDE) {
+	at := e[entryHeader+len(e.msg())+2*e.records():]
+	binary.LittleEndian.PutUint16(at, ede.Code)
+	at[2] = uint8(len(ede.Text))
+	copy(at[3:], ede.Text)
+}
 
 func (e entry) msg() []byte {
 	return e[entryHeader : entryHeader+int(binary.LittleEndian.Uint16(e[28:]))]
@@ -64,7 +106,13 @@ func (e entry) setTTLAt(i, at int) {
 func (e entry) setHeader(p *plan, flags uint8, print uint32, stored int64, msgLen int) {
 	e[4], e[5], e[6], e[7] = 1, 0, flags, 0
 	if p.failure {
-		e[7] = 1
+		e[7] = failureBit | p.failures
+		if p.outage {
+			e.mark(flagOutage)
+		}
+	}
+	if p.ede != nil {
+		e.mark(flagEDE)
 	}
 	binary.LittleEndian.PutUint32(e[8:], print)
 	binary.LittleEndian.PutUint32(e[12:], p.life)

@@ -81,7 +81,7 @@ func (s *shard) find(q *Question, print uint32) (entry, int) {
 	return nil, 0
 }
 
-func (s *shard) get(dst []byte, q *Question, print uint32, now, maxStale int64) ([]byte, State) {
+func (s *shard) get(dst []byte, q *Question, print uint32, now int64, rules *rules, f *Found) ([]byte, State) {
 	s.mu.Lock()
 	e, off := s.find(q, print)
 	if e == nil {
@@ -89,10 +89,12 @@ func (s *shard) get(dst []byte, q *Question, print uint32, now, maxStale int64) 
 		s.mu.Unlock()
 		return dst, Miss
 	}
-	state := e.state(now, maxStale)
+	state := e.state(now, rules.maxStale)
 	switch state {
 	case Miss:
-		s.removeLocked(e, off)
+		if !e.failure() { // else the next failure is to know of this one
+			s.removeLocked(e, off)
+		}
 		s.misses++
 		s.mu.Unlock()
 		return dst, Miss
@@ -103,6 +105,10 @@ func (s *shard) get(dst []byte, q *Question, print uint32, now, maxStale int64) 
 	}
 	if h := e.hits(); h < maxHits {
 		e.setHits(h + 1)
+	}
+	if f != nil {
+		f.read(e, state)
+		f.Prefetch = state == Fresh && e.prefetch(now, rules.prefetch)
 	}
 	start := len(dst)
 	dst = append(dst, e.msg()...)
@@ -118,6 +124,29 @@ func (s *shard) get(dst []byte, q *Question, print uint32, now, maxStale int64) 
 	}
 	s.mu.Unlock()
 	return dst, state
+}
+
+// minPrefetch is the shortest life whose last tenth is worth acting in.
+const minPrefetch = 10 * second
+
+// prefetch counts a use of e, which is fresh, and says whether the caller is to
+// fetch it anew: it was asked for often enough, and will soon be over. It says
+// so once.
+func (e entry) prefetch(now int64, often uint8) bool {
+	if often == 0 {
+		return false
+	}
+	n := e.uses()
+	if n < maxUses {
+		n++
+		e.setUses(n)
+	}
+	left := e.stored() + e.life() - now
+	if n < often || left*10 > e.life() || e.life() < minPrefetch || e.is(flagPrefetch) || e.failure() {
+		return false
+	}
+	e.mark(flagPrefetch)
+	return true
 }
 
 // state says what e is good for at now.
@@ -141,11 +170,18 @@ func (s *shard) put(p *plan, q *Question, msg []byte, print uint32, now int64, r
 	known := false // asked for more than once
 	if e != nil {
 		state := e.state(now, r.maxStale)
-		if p.failure && !e.failure() && state != Miss {
-			if state != Fresh {
-				e.setHeld(uint32(now/second) + r.failure)
-			}
+		if p.onlyNew {
 			return
+		}
+		if p.failure {
+			p.failures = e.failedAgain(now, r)
+			if !e.failure() && state != Miss {
+				if state != Fresh {
+					e.hold(uint32(now/second)+r.backoff(p.failures), p.failures, p.outage)
+				}
+				return
+			}
+			p.life = r.backoff(p.failures)
 		}
 		known = s.main.holds(off) || e.hits() > 0
 		// A refresh mostly has the size of what it replaces: keep its place.
@@ -165,7 +201,7 @@ func (s *shard) put(p *plan, q *Question, msg []byte, print uint32, now int64, r
 		s.evictAnyLocked()
 	}
 	var at int
-	if known || s.ghosts.take(print) {
+	if known || p.known || s.ghosts.take(print) {
 		e, at = s.allocMainLocked(p.size, now, r.maxStale)
 	} else {
 		e, at = s.allocProbationLocked(p.size, now, r.maxStale)
@@ -173,6 +209,29 @@ func (s *shard) put(p *plan, q *Question, msg []byte, print uint32, now int64, r
 	e.setHeader(p, q.flags(), print, now, len(msg))
 	p.write(e, q, msg, r)
 	s.index.insert(print, at)
+}
+
+// failedAgain is the number of failures in a row of which one more has come. A
+// row ends when the question was let alone for as long as its last failure was
+// believed.
+func (e entry) failedAgain(now int64, r *rules) uint8 {
+	until := e.held() + int64(r.backoff(e.failures()))*second
+	if e.failure() {
+		until = e.stored() + 2*e.life()
+	}
+	if now >= until {
+		return 1
+	}
+	return min(e.failures()+1, maxFailures)
+}
+
+// hold keeps a stale answer in use until an instant, in seconds.
+func (e entry) hold(until uint32, failures uint8, outage bool) {
+	e.setHeld(until)
+	e[7], e[6] = failures, e[6]&^flagOutage
+	if outage {
+		e.mark(flagOutage)
+	}
 }
 
 // removeLocked makes e dead. Its octets come free when the tail gets there.

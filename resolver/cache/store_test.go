@@ -45,8 +45,8 @@ func TestMemoryNeverPassesMaxBytes(t *testing.T) {
 			if i%500 == 0 {
 				fill = 50_000
 			}
-			c.Put(q, opaque(q, fill, 'x'), now)
-			c.Get(nil, question(fmt.Sprintf("n%d.example", rng.IntN(30_000)), dns.TypeTXT), now)
+			c.Put(q, opaque(q, fill, 'x'), nil, now)
+			c.Get(nil, question(fmt.Sprintf("n%d.example", rng.IntN(30_000)), dns.TypeTXT), now, nil)
 			if s := c.Stats(); s.Bytes > maxBytes {
 				t.Fatalf("max_bytes %d: Stats.Bytes = %d after %d answers", maxBytes, s.Bytes, i)
 			}
@@ -65,10 +65,10 @@ func TestMemoryNeverPassesMaxBytes(t *testing.T) {
 
 // ask uses a cache the way a resolver does: what is not there is put.
 func ask(t testing.TB, c *cache.Cache, buf []byte, q *cache.Question, wire []byte, now time.Time) bool {
-	if _, state := c.Get(buf[:0], q, now); state == cache.Fresh {
+	if _, state := c.Get(buf[:0], q, now, nil); state == cache.Fresh {
 		return true
 	}
-	c.Put(q, wire, now)
+	c.Put(q, wire, nil, now)
 	return false
 }
 
@@ -135,20 +135,20 @@ func TestRemovedEntriesHideNoOthers(t *testing.T) {
 		if i%2 == 0 {
 			wire[len(wire)-5] = 1 // TTL 272 instead of 3600
 		}
-		c.Put(q(i), wire, now)
+		c.Put(q(i), wire, nil, now)
 	}
 	if got := c.Stats().Entries; got != n {
 		t.Fatalf("%d entries, want %d: the rest of this test needs them all", got, n)
 	}
 	later := now.Add(300 * time.Second)
 	for i := 0; i < n; i += 2 {
-		c.Get(nil, q(i), later)
+		c.Get(nil, q(i), later, nil)
 	}
 	if got := c.Stats().Entries; got != n/2 {
 		t.Errorf("%d entries when half have expired, want %d", got, n/2)
 	}
 	for i := 1; i < n; i += 2 {
-		if _, state := c.Get(nil, q(i), later); state != cache.Fresh {
+		if _, state := c.Get(nil, q(i), later, nil); state != cache.Fresh {
 			t.Fatalf("n%d is gone after others were removed", i)
 		}
 	}
@@ -165,7 +165,7 @@ func TestWhatIsFoundIsWhatWasPutLast(t *testing.T) {
 		i := int(rng.ExpFloat64() * 2000)
 		q := question(fmt.Sprintf("n%d.example", i), dns.TypeTXT)
 		if rng.IntN(3) > 0 {
-			wire, state := c.Get(nil, q, now)
+			wire, state := c.Get(nil, q, now, nil)
 			if state == cache.Miss {
 				continue
 			}
@@ -179,7 +179,7 @@ func TestWhatIsFoundIsWhatWasPutLast(t *testing.T) {
 		if rng.IntN(100) == 0 {
 			fill = rng.IntN(20_000)
 		}
-		c.Put(q, opaque(q, fill, mark), now)
+		c.Put(q, opaque(q, fill, mark), nil, now)
 		last[i] = mark
 	}
 	if found < 5_000 {
@@ -211,7 +211,7 @@ func TestFlushForgetsAll(t *testing.T) {
 	c, now := open(t, nil), time.Now()
 	for i := range 1000 {
 		q := question(fmt.Sprintf("n%d.example", i), dns.TypeA)
-		c.Put(q, answer(t, q, 0, fmt.Sprintf("n%d.example. 60 A 192.0.2.1", i)), now)
+		c.Put(q, answer(t, q, 0, fmt.Sprintf("n%d.example. 60 A 192.0.2.1", i)), nil, now)
 	}
 	c.Flush()
 	if s := c.Stats(); s.Entries != 0 || s.Bytes != 0 {
@@ -225,12 +225,12 @@ func TestFlushForgetsAll(t *testing.T) {
 func TestAnswersOverMaxEntryBytesAreNotKept(t *testing.T) {
 	c, now := open(t, func(c *cache.Config) { c.MaxEntryBytes = 512 }), time.Now()
 	q := question("example.com", dns.TypeTXT)
-	c.Put(q, answer(t, q, 0, "example.com. 60 TXT "+strings.Repeat("x", 200)), now)
+	c.Put(q, answer(t, q, 0, "example.com. 60 TXT "+strings.Repeat("x", 200)), nil, now)
 	if _, state := get(t, c, q, now); state != cache.Fresh {
 		t.Errorf("an answer of 250 octets: %v, want Fresh", state)
 	}
 	big := strings.Repeat(strings.Repeat("x", 200)+" ", 3)
-	c.Put(q, answer(t, q, 0, "example.com. 60 TXT "+big), now)
+	c.Put(q, answer(t, q, 0, "example.com. 60 TXT "+big), nil, now)
 	if m, state := get(t, c, q, now); state != cache.Miss {
 		t.Errorf("an answer of 650 octets left %v %v, want Miss: neither it nor what it replaces", state, m)
 	}
@@ -245,9 +245,9 @@ func FuzzPutGet(f *testing.F) {
 	f.Fuzz(func(t *testing.T, wire []byte) {
 		c := open(t, func(cfg *cache.Config) { cfg.MaxBytes = 1 << 20 })
 		now := time.Now()
-		c.Put(q, wire, now)
+		c.Put(q, wire, nil, now)
 		for _, after := range []time.Duration{0, time.Second, time.Hour, 25 * time.Hour} {
-			got, state := c.Get(nil, q, now.Add(after))
+			got, state := c.Get(nil, q, now.Add(after), nil)
 			if state != cache.Miss && len(got) != len(wire) {
 				t.Errorf("stored %d octets, got %d", len(wire), len(got))
 			}
