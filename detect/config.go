@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weirdns/weir/internal/dnsname"
@@ -61,6 +63,11 @@ type ModelConfig struct {
 	// Level from which a score counts as a detection: low, medium or high. The
 	// model's card states the false positive rate of each. Default high.
 	Level string `yaml:"level"`
+	// MaxRate, "1/100000", makes a detection of a score that at most one in so
+	// many of this site's own names reaches, 1/100 to 1/1000000, if it is of
+	// level low at least. It counts once three times as many names were seen;
+	// until then Level does. Empty: Level alone.
+	MaxRate string `yaml:"max_rate"`
 	// Action overrides block.action for the model's detections.
 	Action string `yaml:"action"`
 	// CacheEntries is how many registered domains keep their score. Each takes
@@ -121,6 +128,13 @@ func (c *Config) UsesModel() bool {
 	})
 }
 
+// What a site can say of itself: 3 * maxRate names fit into half of siteFull, so
+// that halving its counts does not unsay it.
+const (
+	minRate = 100
+	maxRate = 1_000_000
+)
+
 const maxTTL = 7 * 24 * time.Hour
 
 // Validate says everything that is wrong with c.
@@ -166,6 +180,20 @@ func parseLevel(errs *[]error, field, s string) Level {
 	}
 	*errs = append(*errs, fmt.Errorf("%s: must be one of %q, got %q", field, levelNames[LevelLow:], s))
 	return LevelHigh
+}
+
+// parseRate gives N of "1/N", 0 for no rate.
+func parseRate(errs *[]error, field, s string) uint32 {
+	if s == "" {
+		return 0
+	}
+	denominator, ok := strings.CutPrefix(s, "1/")
+	n, err := strconv.ParseUint(denominator, 10, 32)
+	if !ok || err != nil || n < minRate || n > maxRate {
+		*errs = append(*errs, fmt.Errorf(`%s: must be "1/N" with N from %d to %d, got %q`, field, minRate, maxRate, s))
+		return 0
+	}
+	return uint32(n)
 }
 
 func parseAddrs(errs *[]error, field string, in []string, want4 bool) (out []netip.Addr) {

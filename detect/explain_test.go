@@ -41,7 +41,7 @@ func names(n int) []string {
 // are the whole score: nothing moves it that is not named.
 func TestExplanationsAddUpToTheScore(t *testing.T) {
 	m := embeddedModel(t)
-	for _, name := range append(names(4000), "google.com", "a.com", generated) {
+	for _, name := range append(names(3000), "google.com", "a.com", generated) {
 		s := splitName(t, name)
 		score, err := m.Score(s)
 		if err != nil {

@@ -32,6 +32,7 @@ type Detector struct {
 	special map[string]bool
 	state   atomic.Pointer[state]
 	metrics *metrics
+	site    Site
 }
 
 // state is what one query is judged by, from its first step to its last.
@@ -45,7 +46,8 @@ type state struct {
 
 // New makes a Detector. model may be nil: names are then "not judged".
 func New(cfg Config, lists map[string]ListPolicy, model *Model, deps Deps) (*Detector, error) {
-	d := &Detector{deps: deps, special: specialZones(), metrics: newMetrics(deps.Registry)}
+	d := &Detector{deps: deps, special: specialZones()}
+	d.metrics = newMetrics(deps.Registry, &d.site)
 	deps.Registry.MustRegister(hitsCollector{d})
 	return d, d.Swap(cfg, lists, model)
 }
@@ -68,6 +70,9 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 		next.scores, next.whys = old.scores, old.whys
 	} else if model != nil {
 		next.scores, next.whys = newScores(cfg.Model.CacheEntries), newWhys()
+	}
+	if model != nil {
+		d.site.use(model.manifest)
 	}
 	d.state.Store(next)
 	d.metrics.setModels(model, next.shadow.which())
@@ -118,13 +123,20 @@ func (d *Detector) Inspect(q *Query, v *Verdict) {
 }
 
 // Record counts the final verdict of a transaction: a Detector is a Sink, so
-// that each query counts once, with what its answer added.
+// that each query counts once, with what its answer added. Domains whose score
+// is new are counted for Site as well.
 func (d *Detector) Record(t *Transaction) {
 	d.metrics.count(&t.Verdict)
 	if len(t.Verdict.Matches) > 0 {
 		d.state.Load().policy.countHits(t)
 	}
+	if m := t.Verdict.fresh; m != nil && m == d.state.Load().model {
+		d.site.note(t)
+	}
 }
+
+// Site is how the names of this site score.
+func (d *Detector) Site() *Site { return &d.site }
 
 // score fills in the model's part of a verdict.
 func (d *Detector) score(st *state, w *view, q *Query, v *Verdict) {
@@ -152,6 +164,7 @@ func (d *Detector) score(st *state, w *view, q *Query, v *Verdict) {
 		score = quantize(score)
 		st.scores.put(split.Registered, score)
 		d.metrics.scored(score, time.Since(began))
+		v.fresh = st.model
 	}
 	v.Score, v.Level, v.Probability = score, st.model.Level(score), st.model.Probability(score)
 	if st.shadow != nil {
@@ -160,7 +173,8 @@ func (d *Detector) score(st *state, w *view, q *Query, v *Verdict) {
 	if v.Origin == OriginNone {
 		v.Origin = OriginModel
 	}
-	if v.Level >= w.modelLevel {
+	v.OneIn = d.site.oneIn(score)
+	if w.detects(&d.site, v) {
 		v.Why = st.whys.of(st.model, split)
 		w.model.apply(v, OriginModel, true)
 	}

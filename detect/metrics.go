@@ -19,6 +19,7 @@ type metrics struct {
 	score        prometheus.Histogram
 	took         prometheus.Histogram
 	model        *prometheus.GaugeVec
+	site         *Site
 }
 
 var (
@@ -37,10 +38,19 @@ var (
 		"Names that the model on trial failed on.", nil, nil)
 )
 
+var (
+	siteNamesDesc = prometheus.NewDesc("weir_site_names",
+		"Registered domains that the site's own figures of scores rest on.", nil, nil)
+	siteResultsDesc = prometheus.NewDesc("weir_site_names_total",
+		"Registered domains that resolved with a new score, by whether the site's figures counted them.",
+		[]string{"result"}, nil)
+)
+
 var modeNames = [2]string{ModeMonitor, ModeEnforce}
 
-func newMetrics(reg prometheus.Registerer) *metrics {
+func newMetrics(reg prometheus.Registerer, site *Site) *metrics {
 	m := &metrics{
+		site: site,
 		score: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "weir_score",
 			Help:    "Scores of registered domains, one for each evaluation of the model (not for cached scores).",
@@ -91,6 +101,8 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- failedDesc
 	ch <- comparedDesc
 	ch <- shadowFailedDesc
+	ch <- siteNamesDesc
+	ch <- siteResultsDesc
 }
 
 // Collect is part of prometheus.Collector. Series that never moved are left
@@ -114,5 +126,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 				ch <- prometheus.MustNewConstMetric(comparedDesc, prometheus.CounterValue, float64(n), levelNames[live], levelNames[shadow])
 			}
 		}
+	}
+	ch <- prometheus.MustNewConstMetric(siteNamesDesc, prometheus.GaugeValue, float64(m.site.Names()))
+	for i := range m.site.results {
+		ch <- prometheus.MustNewConstMetric(siteResultsDesc, prometheus.CounterValue, float64(m.site.results[i].Load()), siteResults[i])
 	}
 }

@@ -1,6 +1,7 @@
 package detect
 
 import (
+	"crypto/sha256"
 	"embed"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ var ErrNoVector = errors.New("name has no feature vector")
 // thresholds. It is immutable and safe for concurrent use.
 type Model struct {
 	info       ModelInfo
+	manifest   [sha256.Size]byte // info.SHA256
 	extractor  *feature.Extractor
 	trees      *gbm.Model
 	thresholds [LevelHigh + 1]float64

@@ -100,6 +100,7 @@ func LoadModel(fsys fs.FS) (*Model, error) {
 		extractor:   feature.New(tables),
 		trees:       trees,
 		calibration: cal,
+		manifest:    sum,
 		info: ModelInfo{
 			Name: mf.Name, Version: mf.Version, SHA256: hex.EncodeToString(sum[:]),
 			Created: mf.Created, FeatureSet: mf.FeatureSet, Trees: trees.Trees(),

@@ -33,6 +33,7 @@ type view struct {
 	model      rule
 	modelOff   bool
 	modelLevel Level
+	maxRate    uint32 // a detection is at most one in so many; 0: by modelLevel
 }
 
 // rule is what one kind of hit leads to.
@@ -74,6 +75,7 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	checkMode(&errs, "answers.address", c.Answers.Address, ModeOff, ModeMonitor, ModeEnforce)
 	checkMode(&errs, "answers.rebinding", c.Answers.Rebinding, ModeOff, ModeMonitor, ModeEnforce)
 	p.modelLevel = parseLevel(&errs, "model.level", c.Model.Level)
+	p.maxRate = parseRate(&errs, "model.max_rate", c.Model.MaxRate)
 	p.modelOff = c.Model.Mode == ModeOff
 	p.cacheEntries = c.Model.CacheEntries
 	if c.Model.CacheEntries < minScoreEntries || c.Model.CacheEntries > maxScoreEntries {
@@ -155,6 +157,18 @@ func (r rule) apply(v *Verdict, origin Origin, enforce bool) {
 	}
 	v.Origin, v.Action, v.Enforced, v.Answer = origin, r.action, enforced, r.answer
 	v.Decider = max(len(v.Matches)-1, 0) // a match is added just before its rule is applied
+}
+
+// detects says whether the score in v is a detection: by how rare it is on the
+// site if that was asked for and enough was seen, else by its level. What the
+// card calls ordinary is none, however rare: else whoever fills the site's
+// figures with dull names could have the others blocked.
+func (w *view) detects(site *Site, v *Verdict) bool {
+	if w.maxRate == 0 || !site.knows(w.maxRate) {
+		return v.Level >= w.modelLevel
+	}
+	v.BySite = true
+	return v.Level > LevelNone && v.OneIn >= w.maxRate
 }
 
 // ownActions is what entries with a mind of their own ask for.

@@ -209,6 +209,9 @@ type Verdict struct {
 	Why *Why
 	// Shadow is what the model beside the one in use said, if there is one.
 	Shadow Shadow
+	// fresh is the model that scored the domain just now; nil: the score was
+	// known. For Site, which counts a domain once.
+	fresh *Model
 	// Registered is the registered domain that was scored; nil if there is
 	// none. It shares the query's memory.
 	Registered dnsname.Name

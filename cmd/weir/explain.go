@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -75,6 +76,9 @@ func (c *explainCmd) Run(std stdio) error {
 	if err := d.load(); err != nil {
 		return err
 	}
+	// What a weir that runs with this configuration wrote lately; without it
+	// the figures of the site are not said.
+	_ = restoreSite(filepath.Join(cfg.StateDir, siteFileName), d.detector.Site())
 	enc := json.NewEncoder(std.out)
 	enc.SetEscapeHTML(false)
 	for i, name := range c.Names {

@@ -128,6 +128,7 @@ type service struct {
 	log       *zap.Logger
 	registry  *prometheus.Registry
 	detection *detection
+	site      *siteKeeper    // nil: there is no place to keep it
 	records   *pdns.Recorder // nil: there is no place to record to
 	upstreams *upstreams
 	resolver  *resolver.Resolver
@@ -165,6 +166,7 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	}
 	sinks := []detect.Sink{s.detection.detector}
 	if s.stateless == nil {
+		s.site = newSiteKeeper(cfg.StateDir, s.detection.detector.Site(), log.Named("detect"), s.registry)
 		if s.records, err = pdns.New(cfg.Records, pdns.Deps{Log: log.Named("records"), Registry: s.registry}); err != nil {
 			return nil, fmt.Errorf("records: %w", err)
 		}
@@ -212,6 +214,9 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 	// The upstreams outlive the resolver: queries under way at the end still
 	// get their answers.
 	back := []task{{"upstreams", s.upstreams.run}}
+	if s.site != nil {
+		back = append(back, task{"site scores", s.site.run})
+	}
 	if s.records != nil {
 		back = append(back, task{"records", s.records.Run})
 	}
