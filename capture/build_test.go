@@ -213,3 +213,13 @@ func checkSums(tb testing.TB, s capture.Summary) {
 		tb.Errorf("numbers do not add up: %+v", s)
 	}
 }
+
+// waitFor waits for a condition, long enough for a slow machine.
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it does not come true")
+		}
+	}
+}

@@ -49,6 +49,8 @@ type Config struct {
 	StreamIdle time.Duration `yaml:"stream_idle"`
 	// Live is how interfaces are read.
 	Live LiveConfig `yaml:"live"`
+	// Dnstap is where resolvers bring what they are asked.
+	Dnstap DnstapConfig `yaml:"dnstap"`
 }
 
 // The least sizes let the largest single thing be put together within the share
@@ -66,7 +68,7 @@ func DefaultConfig() Config {
 	return Config{
 		Ports: []uint16{53}, PairTimeout: 5 * time.Second, MaxPending: 1 << 16,
 		FragmentBytes: 16 << 20, FragmentTimeout: 30 * time.Second,
-		StreamBytes: 32 << 20, StreamIdle: time.Minute, Live: DefaultLiveConfig(),
+		StreamBytes: 32 << 20, StreamIdle: time.Minute, Live: DefaultLiveConfig(), Dnstap: DefaultDnstapConfig(),
 	}
 }
 
@@ -103,6 +105,7 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("stream_idle: must be over 0s, got %v", c.StreamIdle))
 	}
 	errs = append(errs, c.Live.validate()...)
+	errs = append(errs, c.Dnstap.validate()...)
 	return errors.Join(errs...)
 }
 
@@ -134,7 +137,8 @@ type Capture struct {
 	// workers are replaced when interfaces are opened: files need one. What was
 	// counted before would be lost, so that is refused.
 	workers atomic.Pointer[[]*worker]
-	live    atomic.Bool // they are those of interfaces
+	live    atomic.Bool   // they are those of interfaces
+	refused atomic.Uint64 // connections for dnstap
 }
 
 // New checks the configuration and registers the metrics. It starts nothing.

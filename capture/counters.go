@@ -44,6 +44,10 @@ const (
 	dropUDPOther
 	dropUDPTunnel
 	dropDNSShort
+	dropTapMalformed
+	dropTapOther
+	dropTapEmpty
+	dropTapLarge
 	dropPanic
 	dropCount
 
@@ -85,6 +89,10 @@ var dropNames = [dropCount]struct{ stage, reason string }{
 	dropUDPOther:          {"udp", "other_port"},
 	dropUDPTunnel:         {"udp", "tunnel"},
 	dropDNSShort:          {"dns", "short"},
+	dropTapMalformed:      {"dnstap", "malformed"},
+	dropTapOther:          {"dnstap", "other_type"},
+	dropTapEmpty:          {"dnstap", "no_message"},
+	dropTapLarge:          {"dnstap", "too_large"},
 	dropPanic:             {"panic", "recovered"},
 }
 
@@ -222,6 +230,9 @@ func (c *Capture) register(reg prometheus.Registerer) error {
 	errs = append(errs, reg.Register(prometheus.NewGaugeFunc(
 		prometheus.GaugeOpts{Name: "weir_capture_waiting_packets", Help: "Fragments and segments that wait for others."},
 		func() float64 { return float64(c.total().waiting.Load()) })))
+	errs = append(errs, reg.Register(prometheus.NewCounterFunc(
+		prometheus.CounterOpts{Name: "weir_capture_dnstap_refused_total", Help: "Connections for dnstap that were closed since there were too many."},
+		func() float64 { return float64(c.refused.Load()) })))
 	for d := firstDrop; d < dropCount; d++ {
 		counter("weir_capture_dropped_total", "Packets that are no DNS message that is read, by stage and reason.",
 			prometheus.Labels{"stage": dropNames[d].stage, "reason": dropNames[d].reason},

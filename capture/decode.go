@@ -11,7 +11,9 @@ type packet struct {
 	// Of linkCooked: the EtherType of data, and the ID of the VLAN whose tag the
 	// network card took off, or 0.
 	proto, vlan uint16
-	data        []byte // good until the next is read; shorter than the packet was if the capture cut it
+	// data is a dnstap frame, or nil for one that was too large.
+	tap  bool
+	data []byte // good until the next is read; shorter than the packet was if the capture cut it
 }
 
 // maxNested bounds VLAN tags, MPLS labels, IPv6 extension headers, and packets

@@ -239,13 +239,3 @@ func TestWhatCannotBeOpenedIsNamed(t *testing.T) {
 		t.Errorf("%v, want it to name nosuch0", err)
 	}
 }
-
-// waitFor waits for a condition, long enough for a slow machine.
-func waitFor(t *testing.T, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it does not come true")
-		}
-	}
-}

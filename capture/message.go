@@ -9,10 +9,12 @@ import (
 	"github.com/weirdns/weir/internal/dnswire"
 )
 
-// datagram is the payload of one UDP packet on a port that speaks DNS, or one
-// message of a TCP connection.
+// datagram is the payload of one UDP packet on a port that speaks DNS, one
+// message of a TCP connection, or one that a resolver told of.
 type datagram struct {
 	time     time.Time // of the packet, or the one that completed the message
+	asked    time.Time // of a response's query, where it comes with the response
+	via      detect.Transport
 	tcp      bool
 	src, dst netip.AddrPort
 	payload  []byte // may be cut where the capture is
@@ -74,7 +76,7 @@ func (w *worker) response(d *datagram, m *message, p *pending) {
 	t := &w.tx
 	t.Query = detect.Query{
 		Time: d.time, Client: d.dst.Addr(), Name: m.question.Name,
-		Type: m.question.Type, Class: m.question.Class, Transport: detect.Pcap,
+		Type: m.question.Type, Class: m.question.Class, Transport: d.via,
 	}
 	t.Latency = 0
 	if p != nil {
@@ -83,6 +85,9 @@ func (w *worker) response(d *datagram, m *message, p *pending) {
 		t.Latency = max(0, d.time.Sub(p.time))
 	} else {
 		w.counts.unmatched.Add(1)
+		if !d.asked.IsZero() {
+			t.Query.Time, t.Latency = d.asked, max(0, d.time.Sub(d.asked))
+		}
 	}
 	t.Source, t.Response, t.Upstream = detect.FromWire, d.payload, w.server(d.src.Addr())
 	t.Rcode = m.header.Rcode()

@@ -36,6 +36,7 @@ type flow struct {
 type pending struct {
 	flow
 	time         time.Time
+	via          detect.Transport
 	qtype, class uint16
 	name         dnsname.Name // in buf
 	buf          [dnsname.MaxWire]byte
@@ -49,7 +50,7 @@ func newPairs(most int, timeout time.Duration) *pairs {
 }
 
 func (p *pending) query() detect.Query {
-	return detect.Query{Time: p.time, Client: p.client.Addr(), Name: p.name, Type: p.qtype, Class: p.class, Transport: detect.Pcap}
+	return detect.Query{Time: p.time, Client: p.client.Addr(), Name: p.name, Type: p.qtype, Class: p.class, Transport: p.via}
 }
 
 // maxSame bounds the queries that wait with equal addresses, ports and ID:
@@ -79,7 +80,7 @@ func (q *pairs) add(d *datagram, m *message) (evicted *pending) {
 		p = new(pending)
 	}
 	p.flow = key
-	p.time, p.qtype, p.class = d.time, m.question.Type, m.question.Class
+	p.time, p.via, p.qtype, p.class = d.time, d.via, m.question.Type, m.question.Class
 	p.name = append(p.buf[:0], m.question.Name...)
 	if p.earlier = q.last; q.last != nil {
 		q.last.later = p

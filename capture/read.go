@@ -96,6 +96,8 @@ func (c *Capture) read(ctx context.Context, name string, r io.Reader) error {
 		}
 		p, err := src.next()
 		switch {
+		case err == nil && p.tap:
+			w.tapFrame(p.data)
 		case err == nil:
 			w.packet(&p)
 		case errors.Is(err, io.EOF):

@@ -29,6 +29,7 @@ const (
 	magicPcapng    = 0x0a0d0d0a
 	magicGzip      = 0x1f8b // two octets
 	magicZstd      = 0x28b52ffd
+	magicFrames    = 0 // the escape in front of a control frame
 )
 
 const (
@@ -50,7 +51,7 @@ const (
 )
 
 // ErrFormat means that a file is no capture.
-var ErrFormat = errors.New("neither pcap nor pcapng")
+var ErrFormat = errors.New("neither pcap nor pcapng nor dnstap")
 
 // openSource looks at the magic number, below gzip or
 // zstd if need be.
@@ -84,6 +85,8 @@ func openSource(r io.Reader) (source, error) {
 		return newPcap(b, binary.LittleEndian, magic == magicNanoSwap)
 	case magicPcapng:
 		return newPcapng(b)
+	case magicFrames:
+		return newTapFile(b)
 	}
 	return nil, ErrFormat
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 )
 
@@ -191,7 +192,7 @@ func (s *streams) find(g *segment, now time.Time) (*conn, direction) {
 // message hands on a message of h.
 func (s *streams) message(c *conn, h *half, payload []byte, at time.Time) {
 	d := &s.out
-	*d = datagram{time: at, tcp: true, src: c.key.client, dst: c.key.server, payload: payload}
+	*d = datagram{time: at, via: detect.Pcap, tcp: true, src: c.key.client, dst: c.key.server, payload: payload}
 	if h == &c.half[1] {
 		d.src, d.dst = d.dst, d.src
 	}

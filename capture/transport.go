@@ -3,6 +3,8 @@ package capture
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/weirdns/weir/detect"
 )
 
 // transport decodes what IP carries. missing is how many octets at the end of
@@ -47,7 +49,7 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 	}
 	d.tcp = false
 	d.datagram = datagram{
-		time: d.now, src: netip.AddrPortFrom(a.src, from), dst: netip.AddrPortFrom(a.dst, to),
+		time: d.now, via: detect.Pcap, src: netip.AddrPortFrom(a.src, from), dst: netip.AddrPortFrom(a.dst, to),
 		payload: b[8:min(length, len(b))],
 	}
 	return 0

@@ -23,6 +23,7 @@ type worker struct {
 	// Memory that is used again for every packet.
 	decoder decoder
 	message message
+	tap     tapped
 	tx      detect.Transaction // what the sinks are handed
 	handing bool               // a message is with inspector and sinks
 

@@ -19,10 +19,11 @@ type Transport uint8
 const (
 	UDP Transport = iota
 	TCP
-	Pcap
+	Pcap   // captured, from a file or an interface
+	Dnstap // told by a resolver
 )
 
-var transportNames = [...]string{UDP: "udp", TCP: "tcp", Pcap: "pcap"}
+var transportNames = [...]string{UDP: "udp", TCP: "tcp", Pcap: "pcap", Dnstap: "dnstap"}
 
 func (t Transport) String() string { return transportNames[t] }
 

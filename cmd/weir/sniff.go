@@ -26,13 +26,15 @@ type sniffCmd struct {
 	Read          string             `short:"r" placeholder:"FILE" help:"Capture to read, or a folder of them: pcap or pcapng, plain, gzip or zstd; \"-\" is standard input."`
 	Input         string             `arg:"" optional:"" name:"file" help:"The same, without the flag."`
 	Interface     []string           `short:"i" placeholder:"NAME" sep:"none" help:"Interface to read; may be repeated. Overrides capture.live.interfaces."`
+	Dnstap        []string           `placeholder:"ADDR" sep:"none" help:"Take dnstap from resolvers at unix:PATH or tcp:IP:PORT; may be repeated. Overrides capture.dnstap.listen."`
+	Follow        bool               `short:"f" help:"Read the file as it grows, or new files of the folder as they come, until SIGTERM."`
 	Conf          string             `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
 	Transactions  string             `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
 	COF           string             `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
 	Summary       string             `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default for captures if no other output is asked for."`
 	ClientAddress pdns.ClientAddress `default:"truncated" placeholder:"full|truncated|none" help:"How much of clients' addresses the transactions hold."`
-	Admin         *string            `placeholder:"ADDR" help:"For interfaces: address for metrics and health; empty switches them off. Overrides admin.listen."`
-	State         string             `placeholder:"DIR" help:"For interfaces: state folder. Overrides state_dir."`
+	Admin         *string            `placeholder:"ADDR" help:"While it goes on (interfaces, dnstap, --follow): address for metrics and health; empty switches them off. Overrides admin.listen."`
+	State         string             `placeholder:"DIR" help:"While it goes on: state folder. Overrides state_dir."`
 }
 
 // Validate checks the flags against each other, for kong.
@@ -50,8 +52,17 @@ func (c *sniffCmd) Validate() error {
 		return errors.New("only one of --read and FILE")
 	}
 	c.Read += c.Input
-	if c.Read != "" && len(c.Interface) > 0 {
-		return errors.New("only one of --read and --interface")
+	sources := 0
+	for _, given := range []bool{c.Read != "", len(c.Interface) > 0, len(c.Dnstap) > 0} {
+		if given {
+			sources++
+		}
+	}
+	if sources > 1 {
+		return errors.New("only one of --read, --interface and --dnstap")
+	}
+	if c.Follow && (c.Read == "" || c.Read == "-") {
+		return errors.New("--follow: which file or folder?")
 	}
 	if c.Admin != nil && *c.Admin != "" {
 		if _, err := netip.ParseAddrPort(*c.Admin); err != nil {
@@ -66,7 +77,10 @@ func (c *sniffCmd) Validate() error {
 func (c *sniffCmd) Run(std stdio) error {
 	cfg, err := loadConfigWith(c.Conf, func(cfg *config) {
 		if len(c.Interface) > 0 {
-			cfg.Capture.Live.Interfaces = c.Interface
+			cfg.Capture.Live.Interfaces, cfg.Capture.Dnstap.Listen = c.Interface, nil
+		}
+		if len(c.Dnstap) > 0 {
+			cfg.Capture.Live.Interfaces, cfg.Capture.Dnstap.Listen = nil, c.Dnstap
 		}
 		if c.Admin != nil {
 			cfg.Admin.Listen = *c.Admin
@@ -78,8 +92,12 @@ func (c *sniffCmd) Run(std stdio) error {
 	if err != nil {
 		return err
 	}
-	if c.Read == "" && len(cfg.Capture.Live.Interfaces) == 0 {
-		return exitWith(exitUsage, errors.New("what? --read FILE or --interface NAME"))
+	switch live, taps := len(cfg.Capture.Live.Interfaces) > 0, len(cfg.Capture.Dnstap.Listen) > 0; {
+	case c.Read != "":
+	case live && taps:
+		return exitWith(exitConfig, errors.New("capture: only one of live.interfaces and dnstap.listen"))
+	case !live && !taps:
+		return exitWith(exitUsage, errors.New("what? --read FILE, --interface NAME or --dnstap ADDR"))
 	}
 	log, err := newLogger(cfg.Log, std)
 	if err != nil {
@@ -94,7 +112,7 @@ func (c *sniffCmd) Run(std stdio) error {
 	if err := s.detection.load(); err != nil {
 		return err
 	}
-	if c.Read == "" {
+	if c.Read == "" || c.Follow {
 		return s.watch(ctx)
 	}
 	return s.read(ctx)

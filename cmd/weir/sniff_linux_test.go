@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,4 +190,89 @@ remote-control:
 func (p *process) scrapeIn(t *testing.T, pid int) string {
 	return must(t, "nsenter", "-t", strconv.Itoa(pid), "-n", "bash", "-c",
 		`exec 3<>/dev/tcp/127.0.0.1/5380; printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3; cat <&3`)
+}
+
+// Unbound tells what it is asked by dnstap, with its handshake and its farewell.
+func TestSniffTheDnstapOfUnbound(t *testing.T) {
+	need(t, "unbound", "dig")
+	if out, _ := exec.Command("unbound", "-V").CombinedOutput(); !strings.Contains(string(out), "--enable-dnstap") {
+		t.Skip("this unbound has no dnstap")
+	}
+	bin, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	port := strconv.Itoa(freePort(t))
+	socket := filepath.Join(dir, "tap.sock")
+	conf := writeFile(t, filepath.Join(dir, "unbound.conf"), `server:
+  directory: "`+dir+`"
+  interface: 127.0.0.1@`+port+`
+  username: ""
+  chroot: ""
+  pidfile: ""
+  use-syslog: no
+  do-daemonize: no
+  module-config: "iterator"
+  local-zone: "example.com." static
+  local-data: "www.example.com. 60 IN A 192.0.2.1"
+remote-control:
+  control-enable: no
+dnstap:
+  dnstap-enable: yes
+  dnstap-bidirectional: yes
+  dnstap-socket-path: "`+socket+`"
+  dnstap-log-client-query-messages: yes
+  dnstap-log-client-response-messages: yes
+`)
+	p, line := start(t, exec.Command(bin, "sniff", "--dnstap", "unix:"+socket, "--admin", "", "--state", filepath.Join(dir, "state"),
+		"--transactions", filepath.Join(dir, "t.jsonl"), "--summary", filepath.Join(dir, "summary.json"), "--client-address", "full"))
+	if !strings.Contains(line, "tap.sock") {
+		t.Fatalf("first log line %s", line)
+	}
+	server := exec.Command("unbound", "-d", "-c", conf)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	type record struct {
+		Client, QName, Transport string
+		Answers                  []struct{ Rdata string }
+	}
+	asked := 0
+	eventually(t, "a transaction comes", func() bool {
+		out, err := exec.Command("dig", "@127.0.0.1", "-p", port, "+tries=1", "+time=1", "+short", "www.example.com").Output()
+		if err == nil && strings.TrimSpace(string(out)) == "192.0.2.1" {
+			asked++
+		}
+		return asked > 0 && len(jsonLines[record](t, filepath.Join(dir, "t.jsonl"))) > 0
+	})
+	p.stop()
+	lines := jsonLines[record](t, filepath.Join(dir, "t.jsonl"))
+	text, err := os.ReadFile(filepath.Join(dir, "summary.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s capture.Summary
+	if err := json.Unmarshal(text, &s); err != nil {
+		t.Fatal(err)
+	}
+	if len(lines) == 0 || uint64(len(lines)) != s.Transactions || s.Answered == 0 || s.Packets != s.DNSMessages {
+		t.Errorf("%d lines; %s", len(lines), text)
+	}
+	for _, l := range lines {
+		if l.Client != "127.0.0.1" || l.QName != "www.example.com" || l.Transport != "dnstap" || len(l.Answers) != 1 || l.Answers[0].Rdata != "192.0.2.1" {
+			t.Errorf("%+v", l)
+		}
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }

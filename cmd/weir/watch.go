@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// watch reads interfaces until ctx ends. Whatever it needs is open before it
+// watch reads what goes on until ctx ends. Whatever it needs is open before it
 // drops its privileges, and it reads nothing before that.
 func (s *sniffer) watch(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.open.close()) }()
@@ -41,24 +41,23 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 	if err := admin.Listen(); err != nil {
 		return exitWith(exitBind, err)
 	}
-	live, err := reader.OpenLive()
+	from, front, err := s.source(reader)
 	if err != nil {
 		admin.Close()
-		return exitWith(exitBind, err)
+		return err
 	}
 	if err := dropPrivileges(); errors.Is(err, syscall.ENOTSUP) {
 		s.log.Warn("capabilities are kept: this binary was built with cgo")
 	} else if err != nil {
-		live.Close()
+		front.close()
 		admin.Close()
 		return exitWith(exitBind, fmt.Errorf("dropping capabilities: %w", err))
 	}
-	s.log.Info("weir sniffs", zap.String("version", buildVersion()), zap.Strings("interfaces", s.cfg.Capture.Live.Interfaces),
+	s.log.Info("weir sniffs", zap.String("version", buildVersion()), zap.Strings("from", from),
 		zap.String("records", records), zap.String("metrics", admin.Addr()))
-	front := []task{{"capture", live.Run}, {"admin", admin.Run}, {"lists", s.detection.lists.Run}}
-	err = runStages(ctx, front, back)
+	err = runStages(ctx, []task{{"capture", front.run}, {"admin", admin.Run}, {"lists", s.detection.lists.Run}}, back)
 	sum := reader.Summary()
-	s.log.Info("weir stopped", zap.Uint64("packets", sum.Packets), zap.Uint64("kernel_drops", sum.Kernel.Dropped),
+	s.log.Info("weir stopped", zap.Uint64("packets", sum.Packets),
 		zap.Uint64("dns_messages", sum.DNSMessages), zap.Uint64("transactions", sum.Transactions), zap.Error(err))
 	return errors.Join(err, s.summarize(reader))
 }
@@ -79,4 +78,30 @@ func (s *sniffer) recorder() (*pdns.Recorder, error) {
 		return nil, fmt.Errorf("records: %w", err)
 	}
 	return r, nil
+}
+
+// opened is a source that is open: run it, or close it.
+type opened struct {
+	run   func(context.Context) error
+	close func()
+}
+
+// source opens what is to be read, and says what that is.
+func (s *sniffer) source(c *capture.Capture) ([]string, opened, error) {
+	switch {
+	case s.cmd.Follow:
+		run := func(ctx context.Context) error { return c.Follow(ctx, s.cmd.Read) }
+		return []string{s.cmd.Read}, opened{run, func() {}}, nil
+	case len(s.cfg.Capture.Dnstap.Listen) > 0:
+		d, err := c.OpenDnstap()
+		if err != nil {
+			return nil, opened{}, exitWith(exitBind, err)
+		}
+		return d.Addrs(), opened{d.Run, d.Close}, nil
+	}
+	live, err := c.OpenLive()
+	if err != nil {
+		return nil, opened{}, exitWith(exitBind, err)
+	}
+	return s.cfg.Capture.Live.Interfaces, opened{live.Run, live.Close}, nil
 }

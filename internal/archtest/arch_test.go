@@ -54,6 +54,7 @@ var home = map[string]string{
 	"github.com/weppos/publicsuffix-go":                       "internal/dnsname",
 	"github.com/alecthomas/kong":                              "cmd/weir",
 	"go.yaml.in/yaml/v3":                                      "cmd/weir",
+	"google.golang.org/protobuf":                              "capture",
 	"golang.org/x/net/bpf":                                    "capture",
 	"github.com/gaissmai/bart":                                "detect", // clients to groups, by the longest prefix
 	"golang.org/x/net/idna":                                   "blocklist",
