@@ -173,6 +173,7 @@ func newCapture(tb testing.TB, edit func(*capture.Config, *capture.Deps)) (*capt
 	tb.Helper()
 	sink := &collector{}
 	cfg, deps := capture.DefaultConfig(), capture.Deps{Sinks: []detect.Sink{sink}, Log: zap.NewNop(), Registry: prometheus.NewPedanticRegistry()}
+	cfg.DuplicateWindow = 0 // tests repeat packets, and mean it
 	if edit != nil {
 		edit(&cfg, &deps)
 	}
@@ -207,9 +208,9 @@ func checkSums(tb testing.TB, s capture.Summary) {
 		}
 	}
 	if s.Packets != s.DNSMessages-s.TCPMessages+s.Segments+s.Merged+drops || s.Waiting != 0 ||
-		s.DNSMessages != s.Queries+s.Responses+s.OtherOpcodes+s.NoQuestion+s.Quoted ||
+		s.DNSMessages != s.Queries+s.Responses+s.OtherOpcodes+s.NoQuestion+s.Quoted+s.Duplicates+s.Multicast ||
 		s.Queries != s.Answered+s.Unanswered || s.Responses != s.Answered+s.Unmatched ||
-		s.Transactions != s.Answered+s.Unanswered+s.Unmatched {
+		s.Transactions != s.Answered+s.Unanswered+s.Unmatched+s.MulticastRecorded {
 		tb.Errorf("numbers do not add up: %+v", s)
 	}
 }

@@ -27,8 +27,15 @@ import (
 type Config struct {
 	// Ports are the UDP and TCP ports that speak DNS. Default: 53.
 	Ports []uint16 `yaml:"ports"`
+	// Multicast is what is done with mDNS and LLMNR: off, count or record.
+	// Default: count.
+	Multicast Multicast `yaml:"multicast"`
+	// DuplicateWindow is how far apart in time two sightings of one UDP packet
+	// may be, as a mirror port of both directions shows it; the second is
+	// counted and not recorded again. 0s: every packet counts. Default: 20ms.
+	DuplicateWindow time.Duration `yaml:"duplicate_window"`
 	// PairTimeout is how long, in the time of the packets, a query waits for
-	// its response; then it counts as unanswered. Default: 5s.
+	// its response; then it counts as unanswered. Default: 10s.
 	PairTimeout time.Duration `yaml:"pair_timeout"`
 	// MaxPending bounds the queries that wait at the same time; the oldest goes
 	// first, as unanswered. A query takes about 450 bytes. Default: 65536.
@@ -66,7 +73,7 @@ const maxPorts = 64
 // DefaultConfig is what a Config says by default.
 func DefaultConfig() Config {
 	return Config{
-		Ports: []uint16{53}, PairTimeout: 5 * time.Second, MaxPending: 1 << 16,
+		Ports: []uint16{53}, Multicast: MulticastCount, DuplicateWindow: 20 * time.Millisecond, PairTimeout: 10 * time.Second, MaxPending: 1 << 16,
 		FragmentBytes: 16 << 20, FragmentTimeout: 30 * time.Second,
 		StreamBytes: 32 << 20, StreamIdle: time.Minute, Live: DefaultLiveConfig(), Dnstap: DefaultDnstapConfig(),
 	}
@@ -85,6 +92,10 @@ func (c *Config) Validate() error {
 		if p == 0 {
 			errs = append(errs, fmt.Errorf("ports[%d]: must not be 0", i))
 		}
+	}
+	errs = append(errs, c.Multicast.validate())
+	if c.DuplicateWindow < 0 || c.DuplicateWindow > time.Second {
+		errs = append(errs, fmt.Errorf("duplicate_window: must be 0s to 1s, got %v", c.DuplicateWindow))
 	}
 	if c.PairTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("pair_timeout: must be over 0s, got %v", c.PairTimeout))

@@ -98,30 +98,33 @@ var dropNames = [dropCount]struct{ stage, reason string }{
 
 // counters are written by the reader and read by anybody.
 type counters struct {
-	packets      atomic.Uint64
-	received     atomic.Uint64 // the kernel's count of packets for its ring, drops included
-	merged       atomic.Uint64
-	segments     atomic.Uint64
-	waiting      atomic.Int64
-	messages     atomic.Uint64
-	tcpMessages  atomic.Uint64
-	conflicts    atomic.Uint64
-	gaps         atomic.Uint64
-	lost         atomic.Uint64
-	unfinished   atomic.Uint64
-	queries      atomic.Uint64
-	responses    atomic.Uint64
-	otherOpcodes atomic.Uint64
-	noQuestion   atomic.Uint64
-	quoted       atomic.Uint64
-	transactions atomic.Uint64
-	answered     atomic.Uint64
-	unanswered   atomic.Uint64
-	unmatched    atomic.Uint64
-	evicted      atomic.Uint64
-	panics       atomic.Uint64
-	drops        [dropCount]atomic.Uint64
-	first, last  atomic.Int64 // of all packets' times, Unix microseconds; noTime if there was none
+	packets           atomic.Uint64
+	received          atomic.Uint64 // the kernel's count of packets for its ring, drops included
+	merged            atomic.Uint64
+	segments          atomic.Uint64
+	waiting           atomic.Int64
+	messages          atomic.Uint64
+	tcpMessages       atomic.Uint64
+	conflicts         atomic.Uint64
+	gaps              atomic.Uint64
+	lost              atomic.Uint64
+	unfinished        atomic.Uint64
+	queries           atomic.Uint64
+	responses         atomic.Uint64
+	otherOpcodes      atomic.Uint64
+	noQuestion        atomic.Uint64
+	quoted            atomic.Uint64
+	transactions      atomic.Uint64
+	answered          atomic.Uint64
+	unanswered        atomic.Uint64
+	unmatched         atomic.Uint64
+	evicted           atomic.Uint64
+	duplicates        atomic.Uint64
+	multicast         atomic.Uint64
+	multicastRecorded atomic.Uint64
+	panics            atomic.Uint64
+	drops             [dropCount]atomic.Uint64
+	first, last       atomic.Int64 // of all packets' times, Unix microseconds; noTime if there was none
 }
 
 const noTime = math.MinInt64
@@ -169,7 +172,7 @@ func (c *counters) each(do func(n *atomic.Uint64)) {
 	for _, n := range [...]*atomic.Uint64{
 		&c.packets, &c.received, &c.merged, &c.segments, &c.messages, &c.tcpMessages, &c.conflicts, &c.gaps, &c.lost, &c.unfinished,
 		&c.queries, &c.responses, &c.otherOpcodes, &c.noQuestion, &c.quoted, &c.transactions, &c.answered, &c.unanswered,
-		&c.unmatched, &c.evicted, &c.panics,
+		&c.unmatched, &c.evicted, &c.panics, &c.duplicates, &c.multicast, &c.multicastRecorded,
 	} {
 		do(n)
 	}
@@ -217,6 +220,8 @@ func (c *Capture) register(reg prometheus.Registerer) error {
 		{"weir_capture_unanswered_total", "Queries that got no response in time.", func(n *counters) *atomic.Uint64 { return &n.unanswered }},
 		{"weir_capture_unmatched_total", "Responses to no query that waited.", func(n *counters) *atomic.Uint64 { return &n.unmatched }},
 		{"weir_capture_evicted_total", "Queries that had to make room for others; they count as unanswered.", func(n *counters) *atomic.Uint64 { return &n.evicted }},
+		{"weir_capture_duplicates_total", "Messages of packets that were seen before, as a mirror port of both directions shows them; they are not recorded again.", func(n *counters) *atomic.Uint64 { return &n.duplicates }},
+		{"weir_capture_multicast_total", "Messages of mDNS and LLMNR.", func(n *counters) *atomic.Uint64 { return &n.multicast }},
 		{"weir_capture_merged_total", "Fragments put together with the one that completed their datagram, which counts as what it is.", func(n *counters) *atomic.Uint64 { return &n.merged }},
 		{"weir_capture_segments_total", "TCP segments on a DNS port whose octets were read.", func(n *counters) *atomic.Uint64 { return &n.segments }},
 		{"weir_capture_stream_conflicts_total", "Segments that repeat octets of a TCP stream and change them; those that came first are read.", func(n *counters) *atomic.Uint64 { return &n.conflicts }},

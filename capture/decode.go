@@ -23,11 +23,13 @@ const maxNested = 8
 // decoder finds what is for us in a packet, below links, IP and tunnels.
 type decoder struct {
 	ports     map[uint16]bool
+	multicast bool // mDNS and LLMNR are read
 	fragments *fragments
 
-	now  time.Time // of the packet
-	net  uint32    // the virtual network that it is in, or 0: a hash of VLAN IDs and VNIs
-	left int       // packets and frames that may still come, one inside of the other
+	now   time.Time // of the packet
+	ident uint32    // of the IP packet, so that it can be told from another with the same octets; 0 in IPv6
+	net   uint32    // the virtual network that it is in, or 0: a hash of VLAN IDs and VNIs
+	left  int       // packets and frames that may still come, one inside of the other
 
 	// What was found; which of them, tcp says.
 	tcp      bool
@@ -39,11 +41,16 @@ type decoder struct {
 // decode finds the UDP datagram or the TCP segment of p on a DNS port, or says
 // why there is none for us.
 func (d *decoder) decode(p *packet) drop {
-	d.now, d.left, d.tcp, d.quoting, d.net = p.time, maxNested, false, false, 0
+	d.now, d.left, d.tcp, d.quoting, d.net, d.ident = p.time, maxNested, false, false, 0, 0
 	if p.link == linkCooked {
 		return d.cooked(p)
 	}
 	return d.link(p.link, p.data)
+}
+
+// speaks says whether UDP on one of these ports is for us.
+func (d *decoder) speaks(from, to uint16) bool {
+	return d.ports[from] || d.ports[to] || d.multicast && (multicastPort(from) || multicastPort(to))
 }
 
 // enter notes that what follows is in a virtual network: addresses mean there

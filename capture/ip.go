@@ -61,6 +61,7 @@ func (d *decoder) ipv4(b []byte) drop {
 	a := addresses{netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))}
 	proto, payload := b[9], b[header:min(total, len(b))]
 	at := binary.BigEndian.Uint16(b[6:])
+	d.ident = 1<<16 | uint32(binary.BigEndian.Uint16(b[4:]))
 	if at&0x3fff == 0 { // neither MF nor an offset
 		return d.transport(proto, payload, total-header-len(payload), a)
 	}
@@ -75,6 +76,7 @@ func (d *decoder) ipv6(b []byte) drop {
 		return dropIPShort
 	}
 	a := addresses{netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))}
+	d.ident = 0
 	next, length := b[6], int(binary.BigEndian.Uint16(b[4:]))
 	b = b[40:]
 	if length == 0 { // a jumbogram, or as in ipv4
@@ -148,7 +150,7 @@ func (d *decoder) idle(proto uint8, b []byte) drop {
 		}
 		from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 		switch {
-		case d.ports[from] || d.ports[to]:
+		case proto == protoUDP && d.speaks(from, to) || d.ports[from] || d.ports[to]:
 			return 0
 		case proto == protoTCP:
 			return dropTCPOther

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -48,7 +49,11 @@ func (c *Capture) OpenLive() (_ *Live, err error) {
 			l.Close()
 		}
 	}()
-	pass, err := filter(filterSpec{ports: c.cfg.Ports, tunnels: cfg.Tunnels}, bpf.LoadExtension{Num: bpf.ExtProto}, 0)
+	ports := c.cfg.Ports
+	if c.cfg.Multicast != MulticastOff {
+		ports = append(slices.Clone(ports), portMDNS, portLLMNR)
+	}
+	pass, err := filter(filterSpec{ports: ports, tunnels: cfg.Tunnels}, bpf.LoadExtension{Num: bpf.ExtProto}, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ type datagram struct {
 	asked    time.Time // of a response's query, where it comes with the response
 	via      detect.Transport
 	tcp      bool
+	local    bool // mDNS or LLMNR
 	src, dst netip.AddrPort
 	payload  []byte // may be cut where the capture is
 }
@@ -42,11 +43,13 @@ func (m *message) read(payload []byte) (ok bool) {
 }
 
 // handle sorts the message into exactly one of queries, responses, other
-// opcodes and those without a question.
+// opcodes, those without a question and those of the local link.
 func (w *worker) handle(d *datagram) {
 	m := &w.message
 	readable := m.question.End > 0
 	switch {
+	case d.local:
+		w.local(d)
 	case m.header.Opcode() != dnswire.OpcodeQuery:
 		w.counts.otherOpcodes.Add(1)
 	case !m.header.Response() && readable:

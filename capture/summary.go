@@ -19,33 +19,36 @@ type Kernel struct {
 // Summary counts what a Capture has read. It always holds that
 //
 //	packets      = dns_messages - tcp_messages + segments + merged + waiting + all drops
-//	dns_messages = queries + responses + other_opcodes + no_question + quoted
+//	dns_messages = queries + responses + other_opcodes + no_question + quoted + duplicates + multicast
 //	queries      = answered + unanswered, when reading is over
 //	responses    = answered + unmatched
-//	transactions = answered + unanswered + unmatched
+//	transactions = answered + unanswered + unmatched + multicast_recorded
 type Summary struct {
-	Packets      uint64                       `json:"packets"`
-	Merged       uint64                       `json:"merged"`   // fragments of a datagram but the one that completed it
-	Segments     uint64                       `json:"segments"` // of TCP, whose octets were read
-	Waiting      uint64                       `json:"waiting"`  // fragments and segments; 0 when reading is over
-	DNSMessages  uint64                       `json:"dns_messages"`
-	TCPMessages  uint64                       `json:"tcp_messages"` // of dns_messages
-	Queries      uint64                       `json:"queries"`
-	Responses    uint64                       `json:"responses"`
-	OtherOpcodes uint64                       `json:"other_opcodes"`
-	NoQuestion   uint64                       `json:"no_question"`
-	Quoted       uint64                       `json:"quoted"` // in ICMP errors: counted, not recorded
-	Transactions uint64                       `json:"transactions"`
-	Answered     uint64                       `json:"answered"`
-	Unanswered   uint64                       `json:"unanswered"`
-	Unmatched    uint64                       `json:"unmatched"`
-	Evicted      uint64                       `json:"evicted"` // of the unanswered, those that had to make room
-	Streams      Streams                      `json:"streams"`
-	Kernel       *Kernel                      `json:"kernel,omitempty"` // nil: no interface was read
-	Panics       uint64                       `json:"panics"`           // recovered: each is a bug
-	FirstPacket  *time.Time                   `json:"first_packet"`
-	LastPacket   *time.Time                   `json:"last_packet"`
-	Drops        map[string]map[string]uint64 `json:"drops"` // by stage, then reason; only those over 0
+	Packets           uint64                       `json:"packets"`
+	Merged            uint64                       `json:"merged"`   // fragments of a datagram but the one that completed it
+	Segments          uint64                       `json:"segments"` // of TCP, whose octets were read
+	Waiting           uint64                       `json:"waiting"`  // fragments and segments; 0 when reading is over
+	DNSMessages       uint64                       `json:"dns_messages"`
+	TCPMessages       uint64                       `json:"tcp_messages"` // of dns_messages
+	Queries           uint64                       `json:"queries"`
+	Responses         uint64                       `json:"responses"`
+	OtherOpcodes      uint64                       `json:"other_opcodes"`
+	NoQuestion        uint64                       `json:"no_question"`
+	Quoted            uint64                       `json:"quoted"`     // in ICMP errors: counted, not recorded
+	Duplicates        uint64                       `json:"duplicates"` // of packets seen before: counted, not recorded again
+	Multicast         uint64                       `json:"multicast"`  // mDNS and LLMNR
+	Transactions      uint64                       `json:"transactions"`
+	Answered          uint64                       `json:"answered"`
+	Unanswered        uint64                       `json:"unanswered"`
+	Unmatched         uint64                       `json:"unmatched"`
+	Evicted           uint64                       `json:"evicted"` // of the unanswered, those that had to make room
+	MulticastRecorded uint64                       `json:"multicast_recorded"`
+	Streams           Streams                      `json:"streams"`
+	Kernel            *Kernel                      `json:"kernel,omitempty"` // nil: no interface was read
+	Panics            uint64                       `json:"panics"`           // recovered: each is a bug
+	FirstPacket       *time.Time                   `json:"first_packet"`
+	LastPacket        *time.Time                   `json:"last_packet"`
+	Drops             map[string]map[string]uint64 `json:"drops"` // by stage, then reason; only those over 0
 }
 
 // Summary reads the counters.
@@ -55,7 +58,7 @@ func (c *Capture) Summary() Summary {
 		Packets: n.packets.Load(), Merged: n.merged.Load(), Segments: n.segments.Load(), TCPMessages: n.tcpMessages.Load(), Waiting: uint64(max(0, n.waiting.Load())), DNSMessages: n.messages.Load(), Queries: n.queries.Load(), Responses: n.responses.Load(),
 		OtherOpcodes: n.otherOpcodes.Load(), NoQuestion: n.noQuestion.Load(), Quoted: n.quoted.Load(),
 		Transactions: n.transactions.Load(), Answered: n.answered.Load(), Unanswered: n.unanswered.Load(), Unmatched: n.unmatched.Load(),
-		Evicted:     n.evicted.Load(),
+		Evicted: n.evicted.Load(), Duplicates: n.duplicates.Load(), Multicast: n.multicast.Load(), MulticastRecorded: n.multicastRecorded.Load(),
 		Streams:     Streams{Conflicts: n.conflicts.Load(), Gaps: n.gaps.Load(), Lost: n.lost.Load(), Unfinished: n.unfinished.Load()},
 		Panics:      n.panics.Load(),
 		FirstPacket: moment(n.first.Load()), LastPacket: moment(n.last.Load()), Drops: map[string]map[string]uint64{},

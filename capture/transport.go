@@ -35,7 +35,7 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 	}
 	from, to, length := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), int(binary.BigEndian.Uint16(b[4:]))
 	switch {
-	case d.ports[from] || d.ports[to]:
+	case d.speaks(from, to):
 	case tunnelPort(from) || tunnelPort(to):
 		return d.udpTunnel(from, to, b[8:])
 	default:
@@ -49,7 +49,7 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 	}
 	d.tcp = false
 	d.datagram = datagram{
-		time: d.now, via: detect.Pcap, src: netip.AddrPortFrom(a.src, from), dst: netip.AddrPortFrom(a.dst, to),
+		time: d.now, via: detect.Pcap, local: !d.ports[from] && !d.ports[to], src: netip.AddrPortFrom(a.src, from), dst: netip.AddrPortFrom(a.dst, to),
 		payload: b[8:min(length, len(b))],
 	}
 	return 0

@@ -21,6 +21,7 @@ type worker struct {
 	streams *streams
 
 	// Memory that is used again for every packet.
+	recents *recents
 	decoder decoder
 	message message
 	tap     tapped
@@ -31,7 +32,8 @@ type worker struct {
 }
 
 func newWorker(cfg *Config, deps *Deps) *worker {
-	w := &worker{cfg: cfg, deps: deps, pending: newPairs(cfg.MaxPending, cfg.PairTimeout), servers: map[netip.Addr]string{}}
+	w := &worker{cfg: cfg, deps: deps, pending: newPairs(cfg.MaxPending, cfg.PairTimeout), servers: map[netip.Addr]string{}, recents: newRecents(cfg.DuplicateWindow)}
+	w.decoder.multicast = cfg.Multicast != MulticastOff
 	w.counts.first.Store(noTime)
 	w.counts.last.Store(noTime)
 	w.decoder.ports = make(map[uint16]bool, len(cfg.Ports))
@@ -77,6 +79,10 @@ func (w *worker) packet(p *packet) {
 		w.expire()
 		if w.decoder.quoting {
 			w.counts.quoted.Add(1)
+			return
+		}
+		if w.recents.again(&w.decoder.datagram, w.decoder.ident) {
+			w.counts.duplicates.Add(1)
 			return
 		}
 		w.handle(&w.decoder.datagram)
