@@ -75,40 +75,38 @@ func (f *frames) start() error {
 // next is the next data frame, good until the call after; nil is one that was
 // too large. The end of the stream is io.EOF.
 func (f *frames) next() ([]byte, error) {
-	for {
-		n, err := f.length()
-		switch {
-		case err != nil:
+	n, err := f.length()
+	switch {
+	case err != nil:
+		return nil, err
+	case n == 0:
+		kind, _, err := f.control()
+		if err != nil {
 			return nil, err
-		case n == 0:
-			kind, _, err := f.control()
-			if err != nil {
-				return nil, err
-			}
-			if kind != frameStop {
-				return nil, fmt.Errorf("%w: control frame %d behind START", errFrame, kind)
-			}
-			if f.polls {
-				_ = f.answer(frameFinish) // it may not wait for that
-			}
-			return nil, io.EOF
-		case n > maxSkipped:
-			return nil, fmt.Errorf("%w: a frame of %d octets", errFrame, n)
-		case n > maxFrame:
-			if _, err := f.r.Discard(int(n)); err != nil {
-				return nil, inside(err)
-			}
-			return nil, nil
 		}
-		if cap(f.buf) < int(n) {
-			f.buf = make([]byte, max(4096, int(n)))
+		if kind != frameStop {
+			return nil, fmt.Errorf("%w: control frame %d behind START", errFrame, kind)
 		}
-		data := f.buf[:n]
-		if _, err := io.ReadFull(f.r, data); err != nil {
+		if f.polls {
+			_ = f.answer(frameFinish) // it may not wait for that
+		}
+		return nil, io.EOF
+	case n > maxSkipped:
+		return nil, fmt.Errorf("%w: a frame of %d octets", errFrame, n)
+	case n > maxFrame:
+		if _, err := f.r.Discard(int(n)); err != nil {
 			return nil, inside(err)
 		}
-		return data, nil
+		return nil, nil
 	}
+	if cap(f.buf) < int(n) {
+		f.buf = make([]byte, max(4096, int(n)))
+	}
+	data := f.buf[:n]
+	if _, err := io.ReadFull(f.r, data); err != nil {
+		return nil, inside(err)
+	}
+	return data, nil
 }
 
 // inside is the error for an end inside of a frame.
