@@ -23,8 +23,7 @@ func (p *parser) adblockLine(line string) error {
 		o = own(Passthru) | ownException
 	}
 	if strings.HasPrefix(rule, "/") {
-		p.reject(slashRule(rule))
-		return nil
+		return p.slashRule(rule, o)
 	}
 	pattern, modifiers, _ := strings.Cut(rule, "$")
 	o, except, ok := p.modifiers(modifiers, o)
@@ -46,12 +45,24 @@ func (p *parser) adblockLine(line string) error {
 	return p.adblockPlain(pattern, o)
 }
 
-// slashRule says what a rule is that begins with a slash.
-func slashRule(rule string) Reason {
-	if end := strings.LastIndexByte(rule, '/'); end > 0 && (end == len(rule)-1 || rule[end+1] == '$') {
-		return Pattern // a regular expression
+// slashRule reads a rule that begins with a slash: a regular expression, or a
+// path.
+func (p *parser) slashRule(rule string, o own) error {
+	end := strings.LastIndexByte(rule, '/')
+	if end <= 1 || end < len(rule)-1 && rule[end+1] != '$' {
+		p.reject(URLRule)
+		return nil
 	}
-	return URLRule
+	o, except, ok := p.modifiers(strings.TrimPrefix(rule[end+1:], "$"), o)
+	if !ok || len(except) > 0 {
+		p.reject(Modifier)
+		return nil
+	}
+	if strings.Contains(rule[1:end], `\/`) || strings.Contains(rule[1:end], "://") {
+		p.reject(URLRule) // it asks for a slash, which no name has
+		return nil
+	}
+	return p.addPattern(rule[1:end], o)
 }
 
 // adblockHost reads what follows "||" or "|": a host and "^", or the end. A host

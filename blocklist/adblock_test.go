@@ -15,7 +15,7 @@ func TestAdblockReadsWhatSpeaksOfHosts(t *testing.T) {
 		// What is for browsers:
 		"bad.example##.banner", "##.ad", "x.example,y.example#@#.ad", "x.example#?#.ad", "x.example#$#body { }", // 5 cosmetic
 		"||url.example/path^", "||url.example^path", "||url.example:8080^", "/ads/banner.gif", "?ad=", "|https://url.example^", // 6 url_rule
-		"/ads[0-9]+/", "/^ads.*/$script", "||ads*.example^", "||ads.", "-banner.", "ads^", // 6 pattern
+		"/ads\\.[0-9]+\\.example$/", "/^ads.*/$script", "/a(?=b)/", "/.*\\.com/", "/^(ab){1001}$/", "||ads*.example^", "||ads.", "-banner.", "ads^", // pattern, modifier, 2 bad, public_suffix
 		"||mod.example^$third-party", "||mod.example^$domain=x.example", "||mod.example^$important,dnstype=A",
 		"@@||bad.example^$elemhide", "||mod.example^$denyallow", "||mod.example^$badfilter", // 6 modifier
 		"||com^", "@@||co.uk^", "*$all", // 2 public_suffix, 1 pattern
@@ -25,13 +25,14 @@ func TestAdblockReadsWhatSpeaksOfHosts(t *testing.T) {
 		t.Errorf("format %s, %d names, %d addresses; want adblock, 10 and 3", v.Format, v.Entries, v.Addresses)
 	}
 	wantRejected(t, l, "a", map[blocklist.Reason]int{
-		blocklist.Cosmetic: 5, blocklist.URLRule: 6, blocklist.Pattern: 7, blocklist.Modifier: 6,
-		blocklist.PublicSuffix: 2, blocklist.PrivateAddress: 1, blocklist.SingleLabel: 1, blocklist.BadRule: 1, blocklist.NotAName: 2,
+		blocklist.Cosmetic: 5, blocklist.URLRule: 6, blocklist.Pattern: 5, blocklist.Modifier: 7, blocklist.CostlyPattern: 1,
+		blocklist.PublicSuffix: 3, blocklist.PrivateAddress: 1, blocklist.SingleLabel: 1, blocklist.BadRule: 2, blocklist.NotAName: 2,
 	})
 	for _, n := range []string{"bad", "all", "bare", "ended", "star", "plain", "hosts"} {
 		wantWishes(t, l, n+".example", n+".example as list")
 		wantWishes(t, l, "x."+n+".example", n+".example as list")
 	}
+	wantWishes(t, l, "www.ads.33.example", `/ads\.[0-9]+\.example$/ as list`)
 	wantWishes(t, l, "only.example", "only.example as list")
 	wantWishes(t, l, "x.only.example")
 	wantWishes(t, l, "below.example")

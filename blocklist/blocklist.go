@@ -45,6 +45,8 @@ const (
 	// FormatAdblock is the part of the ad blockers' language that speaks of
 	// whole hosts: "||name^", exceptions "@@||name^", and what domains has.
 	FormatAdblock Format = "adblock"
+	// FormatRegex is one regular expression (RE2) a line, for whole qnames.
+	FormatRegex Format = "regex"
 	// FormatRPZ is a response policy zone in the text form of RFC 1035.
 	FormatRPZ Format = "rpz"
 	// FormatDnsmasq is address=, server= and local= of dnsmasq's configuration.
@@ -59,7 +61,7 @@ const (
 // formats is every format that a source can have.
 var formats = []Format{
 	FormatDomains, FormatHosts, FormatURLhaus, FormatThreatFox, FormatAdblock,
-	FormatRPZ, FormatDnsmasq, FormatUnbound, FormatBIND,
+	FormatRegex, FormatRPZ, FormatDnsmasq, FormatUnbound, FormatBIND,
 }
 
 // MatchMode is how much of the tree an entry without "*." stands for.
@@ -84,7 +86,8 @@ type List struct {
 	Format Format // as detected, where the configuration says auto
 
 	Entries   int   // names, exceptions among them; one twice where it and what is below differ
-	Addresses int   // addresses
+	Addresses int   // addresses and networks
+	Patterns  int   // regular expressions
 	Passes    int   // of these entries, how many let a name pass
 	Memory    int64 // octets that the compiled entries take
 

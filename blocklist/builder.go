@@ -39,9 +39,10 @@ type builder struct {
 	count int // entries added, doubles included
 	// locals are the answers of LocalData entries; dropped counts addresses'
 	// lines that found no room in one.
-	locals  locals
-	dropped int
-	buf     []byte // one note
+	locals   locals
+	dropped  int
+	buf      []byte // one note
+	patterns []*pattern
 	// limits, for tests to lower.
 	spillFrom, maxPart, maxData int
 }

@@ -22,6 +22,7 @@ type Report struct {
 	Lines     int
 	Entries   int // names, exceptions among them
 	Addresses int
+	Patterns  int   // regular expressions
 	Passes    int   // of these entries, how many let a name pass
 	Memory    int64 // octets
 	Rejected  Rejected
@@ -53,6 +54,6 @@ func Check(r io.Reader, c *Config, refused func(RefusedLine)) (*Report, error) {
 		return report, err
 	}
 	report.Entries, report.Addresses, report.Passes = data.set.names, data.set.addrs, data.set.passes
-	report.Memory, report.Rejected = data.set.memory(), data.rejected
+	report.Patterns, report.Memory, report.Rejected = data.set.expressions(), data.set.memory(), data.rejected
 	return report, nil
 }

@@ -33,6 +33,7 @@ func compile(r io.Reader, c *Config, g *guard, shop workshop) (*data, error) {
 
 // data is what was read, ready to serve.
 func (p *parser) data() (*data, error) {
+	p.out.patterns = p.patterns
 	set, err := p.out.freeze()
 	switch {
 	case errors.Is(err, errCrowded):

@@ -116,7 +116,7 @@ func TestADamagedCompiledFileIsMadeAnew(t *testing.T) {
 		"empty":         {},
 		"cut":           good[:len(good)/2],
 		"longer":        append(bytes.Clone(good), make([]byte, 8)...),
-		"other version": bytes.Replace(good, []byte("weir-set-1"), []byte("weir-set-0"), 1),
+		"other version": bytes.Replace(good, []byte("weir-set-2"), []byte("weir-set-0"), 1),
 		"no header":     spoil(0),
 		"data":          spoil(5000),
 		"the end":       spoil(len(good) - 100),

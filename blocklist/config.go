@@ -48,8 +48,8 @@ type Config struct {
 	Disabled bool `yaml:"disabled"`
 	// Kind: block or allow. Default block.
 	Kind Kind `yaml:"kind"`
-	// Format: auto, domains, hosts, adblock, rpz, dnsmasq, unbound, bind,
-	// urlhaus or threatfox. Default auto.
+	// Format: auto, domains, hosts, adblock, regex, rpz, dnsmasq, unbound,
+	// bind, urlhaus or threatfox. Default auto.
 	Format Format `yaml:"format"`
 	// Match: exact, subtree, or auto for what fits the format: exact for hosts,
 	// rpz, urlhaus and threatfox, subtree for the others. Default auto.

@@ -122,7 +122,7 @@ func receive(resp *http.Response, q *request) (*fetched, error) {
 
 // plausible refuses data that have too little in them.
 func plausible(d *data, q *request) error {
-	now := d.set.names + d.set.addrs
+	now := d.set.names + d.set.addrs + d.set.expressions()
 	switch {
 	case now == 0:
 		return refuse(resultEmpty, "no entries")

@@ -114,12 +114,12 @@ func TestURLhausRowsOfOneHostAreJoined(t *testing.T) {
 		row("3", "2025-01-05 00:00:00", "http://many.example/", "a1234567890,b1234567890,c,d,e,f,g,h,i,j,k"),
 		`"2","2019-01-01 00:00:00","http://old.example/","offline","malware_download","exe","https://urlhaus.abuse.ch/url/2/","me"`,
 	)})
-	wantHits(t, l, "one.example", "u one.example malware_download exe,AgentTesla,zip https://urlhaus.abuse.ch/url/9/")
-	wantHits(t, l, "hostile.example", `u hostile.example malware_download a_b_c,"quoted",_ https://urlhaus.abuse.ch/url/5/`)
-	wantHits(t, l, "old.example", "u old.example malware_download exe https://urlhaus.abuse.ch/url/2/")
+	wantHits(t, l, "one.example", "u one.example malware_download exe,AgentTesla,zip https://urlhaus.abuse.ch/url/9/ 2025-01-09")
+	wantHits(t, l, "hostile.example", `u hostile.example malware_download a_b_c,"quoted",_ https://urlhaus.abuse.ch/url/5/ 2025-01-05`)
+	wantHits(t, l, "old.example", "u old.example malware_download exe https://urlhaus.abuse.ch/url/2/ 2019-01-01")
 	got := hits(l, "many.example")
-	if len(got) != 1 || len(got[0]) > len("u many.example ")+256 || !strings.HasSuffix(got[0], " https://urlhaus.abuse.ch/url/4/") {
-		t.Errorf("hits %q, want one whose info ends in the link and is at most 256 octets", got)
+	if len(got) != 1 || len(got[0]) > len("u many.example ")+256 || !strings.HasSuffix(got[0], " https://urlhaus.abuse.ch/url/4/ 2025-01-05") {
+		t.Errorf("hits %q, want one whose info ends in link and date and is at most 256 octets", got)
 	}
 }
 
@@ -129,7 +129,7 @@ func TestBrokenRowsDoNotSwallowTheNext(t *testing.T) {
 		lines = append(lines, `"2","2025-01-01 00:00:00","http://good.example/","online","None","malware_download","None","https://urlhaus.abuse.ch/url/2/","x"`)
 	}
 	l := load(t, blocklist.Config{Name: "u", File: file(t, lines...)})
-	wantHits(t, l, "good.example", "u good.example malware_download https://urlhaus.abuse.ch/url/2/")
+	wantHits(t, l, "good.example", "u good.example malware_download https://urlhaus.abuse.ch/url/2/ 2025-01-01")
 	wantRejected(t, l, "u", map[blocklist.Reason]int{blocklist.BadRow: 1})
 }
 
@@ -150,18 +150,18 @@ func TestSharedPlatformsAreOnlyObservedInURLLists(t *testing.T) {
 // and the feed says Agent Tesla.
 func TestAgentTeslaScenario(t *testing.T) {
 	l := load(t, blocklist.Config{Name: "urlhaus", File: "../testdata/scenario/urlhaus_agenttesla.csv"})
-	wantHits(t, l, "ns1.asdklgb.cf", "urlhaus ns1.asdklgb.cf malware_download AgentTesla,exe,zip https://urlhaus.abuse.ch/url/912/")
+	wantHits(t, l, "ns1.asdklgb.cf", "urlhaus ns1.asdklgb.cf malware_download AgentTesla,exe,zip https://urlhaus.abuse.ch/url/912/ 2020-08-27")
 	// The notebooks joined on the bare label: other names with it are not in the feed.
 	wantHits(t, l, "asdklgb.cf")
 	wantHits(t, l, "asdklgb.com")
-	wantHits(t, l, "github.com", "urlhaus github.com observe malware_download AgentTesla,exe https://urlhaus.abuse.ch/url/908/")
-	wantHits(t, l, "drive.google.com", "urlhaus drive.google.com observe malware_download GuLoader https://urlhaus.abuse.ch/url/907/")
+	wantHits(t, l, "github.com", "urlhaus github.com observe malware_download AgentTesla,exe https://urlhaus.abuse.ch/url/908/ 2020-08-25")
+	wantHits(t, l, "drive.google.com", "urlhaus drive.google.com observe malware_download GuLoader https://urlhaus.abuse.ch/url/907/ 2020-08-25")
 	wantHits(t, l, "docs.google.com")
-	wantHits(t, l, "files.dropped.example", "urlhaus files.dropped.example malware_download doc,emotet https://urlhaus.abuse.ch/url/906/")
+	wantHits(t, l, "files.dropped.example", "urlhaus files.dropped.example malware_download doc,emotet https://urlhaus.abuse.ch/url/906/ 2020-08-25")
 	wantHits(t, l, "info")
 	wantHits(t, l, "anything.info")
-	wantAddrHits(t, l, "192.0.2.7", "urlhaus 192.0.2.7 malware_download https://urlhaus.abuse.ch/url/909/")
-	wantAddrHits(t, l, "2001:db8::66", "urlhaus 2001:db8::66 malware_download elf https://urlhaus.abuse.ch/url/903/")
+	wantAddrHits(t, l, "192.0.2.7", "urlhaus 192.0.2.7 malware_download https://urlhaus.abuse.ch/url/909/ 2020-08-26")
+	wantAddrHits(t, l, "2001:db8::66", "urlhaus 2001:db8::66 malware_download elf https://urlhaus.abuse.ch/url/903/ 2020-08-23")
 	wantAddrHits(t, l, "10.0.0.8")
 	wantRejected(t, l, "urlhaus", map[blocklist.Reason]int{blocklist.PrivateAddress: 1})
 	if v := list(t, l, "urlhaus"); v.Entries != 7 || v.Addresses != 3 {

@@ -85,7 +85,12 @@ func (b *builder) build(s *set, w io.Writer) error {
 		}
 	}
 	binary.LittleEndian.PutUint32(s.offsets[4*s.buckets:], uint32(size))
-	s.locals = b.locals.all
+	s.locals, s.patterns = b.locals.all, newPatterns(b.patterns)
+	for _, p := range b.patterns {
+		if p.Own.passes() {
+			s.passes++
+		}
+	}
 	return nil
 }
 

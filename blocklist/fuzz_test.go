@@ -44,7 +44,7 @@ func fuzzFormat(f *testing.F, format Format) {
 					kind, p := networkOf(e.key)
 					got := s.MatchAddr(nil, p.Addr())
 					if kind == clientNetwork {
-						got = s.MatchClient(nil, p.Addr())
+						got = s.MatchFrom(nil, dnsname.Root(), p.Addr())
 					} else if !listable(p.Addr()) {
 						t.Errorf("address %q is not public", e.rule())
 					}
@@ -76,7 +76,7 @@ func fuzzFormat(f *testing.F, format Format) {
 					if h.Policy == Passthru {
 						continue
 					}
-					if h.Rule != name || name == "com" || name == "lists.example.net" {
+					if h.Rule != name && h.Rule[0] != '/' || name == "com" || name == "lists.example.net" {
 						t.Errorf("%s is blocked by %q", name, h.Rule)
 					}
 				}
@@ -122,6 +122,7 @@ func FuzzURLhaus(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
+	f.Add([]byte(`{"1":[{"dateadded":"2025-04-21 12:35:06 UTC","url":"http://bad.example/","threat":"malware_download","tags":["elf",""],"urlhaus_link":"https://x.example/"},{"url":7}],"2":[]}`))
 	fuzzFormat(f, FormatURLhaus)
 }
 
@@ -137,11 +138,20 @@ func FuzzAdblock(f *testing.F) {
 	fuzzFormat(f, FormatAdblock)
 }
 
+func FuzzRegex(f *testing.F) {
+	for _, s := range []string{
+		"^ad[sx]?[0-9]*\\.\ntracker\\.example$\n(?i)X\n# c\n", ".*\n[\n(a{9}){9}\n\\.com$\nlists\n^lists[.]example[.]net$\n", "(a|b|)*\n\\pL\n\\x00\n(?s:.)\n\u00fc\n",
+	} {
+		f.Add([]byte(s))
+	}
+	fuzzFormat(f, FormatRegex)
+}
+
 func FuzzRPZ(f *testing.F) {
 	for _, s := range []string{
 		"$TTL 30\n$ORIGIN rpz.local.\n@ IN SOA a. b. (\n1 2 3\n4 5 )\n NS localhost.\nbad.example CNAME .\n*.bad.example CNAME rpz-passthru.\nx.bad.example 60 IN CNAME *.\n",
 		"a.example CNAME rpz-drop.\na.example CNAME rpz-tcp-only.\nb.example A 192.0.2.1\n  AAAA 2001:db8::1\n A 192.0.2.2\nb.example A 0.0.0.0\n",
-		"32.1.2.0.192.rpz-ip CNAME .\n128.1.zz.db8.2001.rpz-ip CNAME .\n128.zz.rpz-ip CNAME .\n24.0.2.0.192.rpz-ip CNAME .\n1.rpz-client-ip CNAME .\nx.rpz-nsdname CNAME .\n",
+		"32.1.2.0.192.rpz-ip CNAME .\n128.1.zz.db8.2001.rpz-ip CNAME .\n128.zz.rpz-ip CNAME .\n24.0.2.0.192.rpz-ip CNAME .\n1.rpz-client-ip CNAME .\n24.0.0.0.10.rpz-client-ip CNAME .\nx.rpz-nsdname CNAME .\n",
 		"$ORIGIN .\nrpz.local SOA . . 1\n$ORIGIN rpz.local.\ncom CNAME .\n*.co.uk CNAME .\nlists.example.net CNAME .\n*.net CNAME rpz-passthru.\n",
 		"$INCLUDE x\n$GENERATE 1-9 $ A 192.0.2.$\n$ORIGIN\n@\n. CNAME .\n( ( (\nx SOA (\n\\. CNAME .\n\"a;b\" TXT \"x;y\" ; z\n",
 	} {

@@ -2,6 +2,7 @@ package blocklist
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/weirdns/weir/internal/dnsname"
 )
@@ -97,6 +98,32 @@ func listable(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate()
 }
 
+// wide says whether a network is so large that no list means it.
+func wide(net netip.Prefix) bool {
+	if net.Addr().Is4() {
+		return net.Bits() < 8
+	}
+	return net.Bits() < 16
+}
+
+// reserved is what no public address is in: see listable.
+var reserved = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("127.0.0.0/8"),
+	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"),
+	netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("255.255.255.255/32"),
+	netip.MustParsePrefix("::/127"), netip.MustParsePrefix("fc00::/7"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("ff00::/8"),
+}
+
+// listableNetwork is listable for networks: none of it may be private.
+func listableNetwork(net netip.Prefix) bool {
+	for _, r := range reserved {
+		if r.Overlaps(net) {
+			return false
+		}
+	}
+	return true
+}
+
 // purge is s without what g refuses, for when g came to know of a host after s
 // was made; s itself if there is nothing of that kind.
 func (g *guard) purge(s *set, shop workshop) (*set, error) {
@@ -110,11 +137,21 @@ func (g *guard) purge(s *set, shop workshop) (*set, error) {
 			clean = false
 		}
 	}
+	if s.patterns != nil && slices.ContainsFunc(s.patterns.all, func(p *pattern) bool { return !p.Own.passes() && g.matchesOwn(p) }) {
+		clean = false
+	}
 	if clean {
 		return s, nil
 	}
 	b := newBuilder(shop)
 	b.locals.all = s.locals
+	if s.patterns != nil {
+		for _, p := range s.patterns.all {
+			if p.Own.passes() || !g.matchesOwn(p) {
+				b.patterns = append(b.patterns, p)
+			}
+		}
+	}
 	var buf [dnsname.MaxWire]byte
 	for f := range s.all {
 		e, err := f.entry(), error(nil)

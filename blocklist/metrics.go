@@ -27,7 +27,7 @@ func newMetrics(r prometheus.Registerer, snapshot func() *Snapshot) (*metrics, e
 			Name: "weir_list_rejected_lines_total",
 			Help: "Items of sources that were taken which did not become entries, by reason.",
 		}, []string{"list", "reason"}),
-		entries: prometheus.NewDesc("weir_list_entries", "Names and addresses of the list that serve.", list, nil),
+		entries: prometheus.NewDesc("weir_list_entries", "Names, networks and regular expressions of the list that serve.", list, nil),
 		success: prometheus.NewDesc("weir_list_last_success_timestamp_seconds",
 			"When a URL list's source last gave or confirmed its data, and when a local list was last read; 0 for never.", list, nil),
 		snapshot: snapshot,
@@ -44,7 +44,7 @@ func (m *metrics) Describe(c chan<- *prometheus.Desc) {
 // Collect is for prometheus.
 func (m *metrics) Collect(c chan<- prometheus.Metric) {
 	for _, l := range m.snapshot().lists {
-		c <- prometheus.MustNewConstMetric(m.entries, prometheus.GaugeValue, float64(l.Entries+l.Addresses), l.Name)
+		c <- prometheus.MustNewConstMetric(m.entries, prometheus.GaugeValue, float64(l.Entries+l.Addresses+l.Patterns), l.Name)
 		var when float64
 		if !l.Checked.IsZero() {
 			when = float64(l.Checked.UnixNano()) / 1e9

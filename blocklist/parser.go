@@ -31,11 +31,15 @@ type parser struct {
 	match         MatchMode
 	allow         bool // the list's kind
 	localData     bool // entries may answer with addresses of their own
+	clients       bool // entries may be about clients
 	minConfidence int
 	guard         *guard
 	out           *builder // nil: only check
 	urls          urlTable
 	zone          rpzZone
+	info          string // of the current line's entries
+	patterns      []*pattern
+	unanchored    int // of the patterns, how many are tried on every name
 
 	onReject func(Reason) // for whoever wants to know each, may be nil
 	text     []byte       // then: the line that is being read, or its beginning
@@ -56,7 +60,7 @@ func newParser(c *Config, g *guard) *parser {
 	}
 	return &parser{
 		format: c.Format, auto: c.Format == FormatAuto, match: c.Match, allow: c.Kind == Allow,
-		localData: c.URL == "" || c.AllowLocalData, minConfidence: c.MinConfidence, guard: g,
+		localData: c.URL == "" || c.AllowLocalData, clients: c.URL == "" || c.AllowLocalData, minConfidence: c.MinConfidence, guard: g,
 	}
 }
 
@@ -65,6 +69,9 @@ func (p *parser) read(r io.Reader) error {
 	br := bufio.NewReaderSize(r, readBuffer)
 	if bom, _ := br.Peek(3); string(bom) == "\ufeff" {
 		_, _ = br.Discard(3)
+	}
+	if (p.format == FormatAuto || p.format == FormatURLhaus) && isJSON(br) {
+		return p.readJSON(br)
 	}
 	for {
 		b, err := br.ReadSlice('\n')
@@ -151,6 +158,8 @@ func (p *parser) line(b []byte) error {
 		return p.threatfoxLine(line)
 	case FormatAdblock:
 		return p.adblockLine(line)
+	case FormatRegex:
+		return p.addPattern(line, 0)
 	case FormatRPZ:
 		return p.rpzLine(line, indented)
 	case FormatDnsmasq:
@@ -229,6 +238,11 @@ func (p *parser) domainsLine(line string, o own) error {
 	if addr, ok := parseAddr(token); ok {
 		return p.addAddr(addr, o)
 	}
+	if strings.Contains(token, "/") {
+		if net, err := netip.ParsePrefix(token); err == nil {
+			return p.addNetwork(answerNetwork, net, o)
+		}
+	}
 	return p.addRule(token, o)
 }
 
@@ -279,7 +293,22 @@ func parseAddr(token string) (netip.Addr, bool) {
 }
 
 func (p *parser) addAddr(addr netip.Addr, o own, addrs ...netip.Addr) error {
-	if !listable(addr) {
+	addr = addr.Unmap().WithZone("")
+	return p.addNetwork(answerNetwork, netip.PrefixFrom(addr, addr.BitLen()), o, addrs...)
+}
+
+// addNetwork adds a network that answers, or clients, are in.
+func (p *parser) addNetwork(kind byte, net netip.Prefix, o own, addrs ...netip.Addr) error {
+	if net.Addr().Is4In6() {
+		p.reject(BadRule) // written in a way that two readers take for two things
+		return nil
+	}
+	net = net.Masked()
+	switch {
+	case wide(net):
+		p.reject(AddressRange)
+		return nil
+	case kind == answerNetwork && !listableNetwork(net):
 		p.reject(PrivateAddress)
 		return nil
 	}
@@ -291,8 +320,7 @@ func (p *parser) addAddr(addr netip.Addr, o own, addrs ...netip.Addr) error {
 	if p.out == nil {
 		return nil
 	}
-	addr = addr.Unmap().WithZone("")
-	return p.out.addNetwork(answerNetwork, netip.PrefixFrom(addr, addr.BitLen()), e)
+	return p.out.addNetwork(kind, net, e)
 }
 
 func (p *parser) addName(token string, flags uint8, o own, addrs ...netip.Addr) error {
@@ -320,19 +348,19 @@ func (p *parser) entry(flags uint8, o own, addrs []netip.Addr) (entry, bool) {
 		o = 0
 	}
 	if o.policy() != LocalData {
-		return entry{flags: flags, own: o}, true
+		return entry{flags: flags, own: o, info: p.info}, true
 	}
 	if !p.localData {
-		return entry{flags: flags, own: o &^ (ownPolicy | ownZone)}, true
+		return entry{flags: flags, own: o &^ (ownPolicy | ownZone), info: p.info}, true
 	}
 	if p.out == nil {
-		return entry{flags: flags, own: o}, true
+		return entry{flags: flags, own: o, info: p.info}, true
 	}
 	id, ok := p.out.locals.intern(addrs)
 	if !ok {
 		p.reject(TooManyAddresses)
 	}
-	return entry{flags: flags, own: o, local: id}, ok
+	return entry{flags: flags, own: o, local: id, info: p.info}, ok
 }
 
 // isBlocking says whether an address is how lists write "blocked", rather than

@@ -41,7 +41,10 @@ func (o own) passes() bool   { return o.policy() == Passthru }
 func (o own) rank() own { return o & (ownException | ownImportant) }
 
 // Local is the addresses that a LocalData entry answers with. It is immutable.
-type Local struct{ V4, V6 []netip.Addr }
+type Local struct {
+	V4 []netip.Addr `json:"v4,omitempty"`
+	V6 []netip.Addr `json:"v6,omitempty"`
+}
 
 const (
 	// maxLocalAddrs is how many addresses of a family one entry answers with.

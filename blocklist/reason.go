@@ -20,15 +20,16 @@ const (
 	OwnHost          // would cut weir off from its feeds or upstreams
 	Cosmetic         // adblock: hides a part of a page
 	URLRule          // adblock: for some URLs of a host only
-	Pattern          // adblock: a pattern or regular expression
+	Pattern          // adblock: a name with wildcards in it
 	Modifier         // adblock: under a condition that DNS cannot see
-	ClientTrigger    // RPZ: for some clients only
+	ClientTrigger    // RPZ: for some clients, from a URL that may not say so
 	ServerTrigger    // RPZ: by the name server's name or address
-	AddressRange     // RPZ: a network rather than one address
+	AddressRange     // a network larger than /8, or /16 of IPv6
 	Unsupported      // an action, record or directive that weir has nothing for
 	OutOfZone        // RPZ: a name outside of the zone
 	NotForDNS        // ThreatFox: a hash or another thing that is neither name nor address
 	LowConfidence    // ThreatFox: below min_confidence
+	CostlyPattern    // a regular expression beyond the bounds
 	TooManyAddresses // local data with more addresses, or more different ones, than are kept
 
 	numReasons
@@ -44,7 +45,7 @@ var reasonNames = [numReasons]string{
 	Cosmetic: "cosmetic", URLRule: "url_rule", Pattern: "pattern", Modifier: "modifier",
 	ClientTrigger: "client_trigger", ServerTrigger: "server_trigger", AddressRange: "address_range",
 	Unsupported: "unsupported", OutOfZone: "out_of_zone", NotForDNS: "not_for_dns",
-	LowConfidence: "low_confidence", TooManyAddresses: "too_many_addresses",
+	LowConfidence: "low_confidence", CostlyPattern: "costly_pattern", TooManyAddresses: "too_many_addresses",
 }
 
 var reasonTexts = [numReasons]string{
@@ -62,13 +63,14 @@ var reasonTexts = [numReasons]string{
 	URLRule:          "for some URLs of a host, which DNS does not see",
 	Pattern:          "a pattern, not a name",
 	Modifier:         "under a condition that DNS does not see",
-	ClientTrigger:    "for some clients only",
+	ClientTrigger:    "for some clients, which a URL may say only with allow_local_data",
 	ServerTrigger:    "by a name server's name or address, which a forwarder does not see",
-	AddressRange:     "a network, where single addresses are looked up",
+	AddressRange:     "a network too wide to mean",
 	Unsupported:      "an action, record or setting that weir has nothing for",
 	OutOfZone:        "outside of the zone",
 	NotForDNS:        "neither a name nor an address",
 	LowConfidence:    "below min_confidence",
+	CostlyPattern:    "a regular expression too long or too large, or more than are kept",
 	TooManyAddresses: "more addresses than are kept",
 }
 

@@ -32,6 +32,7 @@ const nowhere = "\x00"
 // rpzLine reads one record: [owner] [TTL] [class] type data, or a directive.
 func (p *parser) rpzLine(line string, indented bool) error {
 	z := &p.zone
+	whole := line
 	line = cutComment(line)
 	if z.inside > 0 {
 		z.inside++
@@ -72,7 +73,26 @@ func (p *parser) rpzLine(line string, indented bool) error {
 		z.apex, z.known = z.owner, true
 		return nil
 	}
-	return p.rpzRecord(kind, strings.TrimSpace(data))
+	p.info = urlhausComment(whole[len(line):])
+	err := p.rpzRecord(kind, strings.TrimSpace(data))
+	p.info = ""
+	return err
+}
+
+// urlhausComment makes an info of what URLhaus' zone says behind a record:
+//
+//	; Malware download (2025-07-19), see https://urlhaus.abuse.ch/host/bad.example/
+//
+// Other comments are not kept: they are for who reads the file.
+func urlhausComment(s string) string {
+	s = strings.Trim(s, "; \t")
+	what, link, ok := strings.Cut(s, ", see ")
+	threat, date, dated := strings.Cut(strings.TrimSuffix(what, ")"), " (")
+	if !ok || !dated || day(date) == "" || !strings.HasPrefix(link, "https://") {
+		return ""
+	}
+	threat = strings.ReplaceAll(strings.ToLower(threat), " ", "_")
+	return clean(threat, maxThreat) + " " + clean(link, maxLink) + " " + day(date)
 }
 
 func (p *parser) rpzDirective(line string) {
@@ -142,18 +162,16 @@ func (p *parser) rpzRecord(kind, data string) error {
 	special := trigger[strings.LastIndexByte(trigger, '.')+1:]
 	switch special {
 	case "rpz-client-ip":
-		p.reject(ClientTrigger)
-		return nil
+		if !p.clients {
+			p.reject(ClientTrigger)
+			return nil
+		}
+		return p.rpzNetwork(clientNetwork, strings.TrimSuffix(trigger, ".rpz-client-ip"), o, addrs)
 	case "rpz-nsdname", "rpz-nsip":
 		p.reject(ServerTrigger)
 		return nil
 	case "rpz-ip":
-		addr, reason, ok := rpzAddress(strings.TrimSuffix(trigger, ".rpz-ip"))
-		if !ok {
-			p.reject(reason)
-			return nil
-		}
-		return p.addAddr(addr, o, addrs...)
+		return p.rpzNetwork(answerNetwork, strings.TrimSuffix(trigger, ".rpz-ip"), o, addrs)
 	}
 	if name, ok := strings.CutPrefix(trigger, "*."); ok {
 		return p.addName(name, flagBelow, o, addrs...)
@@ -190,13 +208,23 @@ func rpzAction(kind, data, trigger string) (own, []netip.Addr, bool) {
 	return 0, nil, false
 }
 
-// rpzAddress reads an rpz-ip trigger: the prefix length, and the address with its
-// parts in reverse order, "zz" for "::". Only whole addresses are looked up.
-func rpzAddress(trigger string) (netip.Addr, Reason, bool) {
+// rpzNetwork adds an rpz-ip or rpz-client-ip trigger.
+func (p *parser) rpzNetwork(kind byte, trigger string, o own, addrs []netip.Addr) error {
+	net, ok := rpzPrefix(trigger)
+	if !ok {
+		p.reject(BadRule)
+		return nil
+	}
+	return p.addNetwork(kind, net, o, addrs...)
+}
+
+// rpzPrefix reads such a trigger: the prefix length, and the address with its
+// parts in reverse order, "zz" for "::".
+func rpzPrefix(trigger string) (netip.Prefix, bool) {
 	labels := strings.Split(trigger, ".")
 	length, err := strconv.Atoi(labels[0])
 	if err != nil || len(labels) < 2 {
-		return netip.Addr{}, BadRule, false
+		return netip.Prefix{}, false
 	}
 	parts := labels[1:]
 	for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
@@ -218,13 +246,10 @@ func rpzAddress(trigger string) (netip.Addr, Reason, bool) {
 		}
 	}
 	addr, err := netip.ParseAddr(text)
-	switch {
-	case err != nil || addr.Zone() != "" || length < 0 || length > addr.BitLen():
-		return netip.Addr{}, BadRule, false
-	case length < addr.BitLen():
-		return netip.Addr{}, AddressRange, false
+	if err != nil || addr.Zone() != "" || length < 0 || length > addr.BitLen() {
+		return netip.Prefix{}, false
 	}
-	return addr, 0, true
+	return netip.PrefixFrom(addr, length), true
 }
 
 // cutRecord reads [TTL] [class] type data, in either order of the first two.

@@ -2,10 +2,12 @@ package blocklist_test
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/weirdns/weir/blocklist"
+	"github.com/weirdns/weir/internal/dnsname"
 )
 
 // zoneFile is a policy zone with every action, trigger and way to write a name.
@@ -75,7 +77,7 @@ func TestRPZSkipsAndCountsTheRest(t *testing.T) {
 	l := load(t, blocklist.Config{Name: "r", File: file(t, append([]string{"rpz.local. 60 IN SOA . . 1 2 3 4 5"}, append(relative(good),
 		"24.0.1.168.192.rpz-client-ip.rpz.local. CNAME .",
 		"ns1.example.rpz-nsdname.rpz.local. CNAME .", "32.1.2.0.192.rpz-nsip.rpz.local. CNAME .",
-		"24.0.2.0.192.rpz-ip.rpz.local. CNAME .",
+		"4.0.0.0.192.rpz-ip.rpz.local. CNAME .", "0.0.0.0.0.rpz-client-ip.rpz.local. CNAME .",
 		"32.1.0.0.10.rpz-ip.rpz.local. CNAME .",
 		"x.example.rpz.local. CNAME garden.example.", "y.example.rpz.local. TXT \"no; thanks\"", "z.example.rpz.local. CNAME rpz-passthru", "$INCLUDE /etc/passwd", "$GENERATE 1-9 $.x.example A 192.0.2.$",
 		"bad.example. CNAME .",
@@ -83,7 +85,7 @@ func TestRPZSkipsAndCountsTheRest(t *testing.T) {
 		"no record", "32.300.2.0.192.rpz-ip.rpz.local. CNAME .", "y.example.rpz.local. CNAME (",
 	)...)...)})
 	wantRejected(t, l, "r", map[blocklist.Reason]int{
-		blocklist.ClientTrigger: 1, blocklist.ServerTrigger: 2, blocklist.AddressRange: 1, blocklist.PrivateAddress: 1,
+		blocklist.ServerTrigger: 2, blocklist.AddressRange: 2, blocklist.PrivateAddress: 1,
 		blocklist.Unsupported: 5, blocklist.OutOfZone: 1, blocklist.PublicSuffix: 2, blocklist.BadRule: 3,
 	})
 	wantWishes(t, l, "good.example", "good.example nxdomain")
@@ -149,4 +151,77 @@ func TestAFeedsLocalDataOnlyBlocksUnlessAllowed(t *testing.T) {
 		wantWishes(t, f.Lists, "bank.example", c.want)
 		wantWishes(t, f.Lists, "nx.example", "nx.example nxdomain")
 	}
+}
+
+func TestRPZMatchesNetworksOfAnswers(t *testing.T) {
+	l := load(t, blocklist.Config{Name: "r", File: file(t, "$ORIGIN rpz.local.",
+		"24.0.2.0.192.rpz-ip CNAME .", "32.7.2.0.192.rpz-ip CNAME rpz-passthru.", "26.64.2.0.192.rpz-ip CNAME *.",
+		"48.zz.1.db8.2001.rpz-ip CNAME rpz-drop.", "61.zz.8.2.db8.2001.rpz-ip CNAME .")})
+	for addr, want := range map[string]string{
+		"192.0.2.1": "192.0.2.0/24 nxdomain", "192.0.2.255": "192.0.2.0/24 nxdomain", "192.0.2.7": "@@192.0.2.7 passthru",
+		"192.0.2.64": "192.0.2.64/26 nodata", "192.0.2.127": "192.0.2.64/26 nodata", "192.0.2.128": "192.0.2.0/24 nxdomain",
+		"2001:db8:1:ffff::1": "2001:db8:1::/48 drop", "2001:db8:2:8::1": "2001:db8:2:8::/61 nxdomain", "2001:db8:2:f::1": "2001:db8:2:8::/61 nxdomain",
+		"::ffff:192.0.2.1": "192.0.2.0/24 nxdomain",
+	} {
+		wantWishes(t, l, addr, want)
+	}
+	for _, addr := range []string{"192.0.3.1", "192.0.1.255", "2001:db8::1", "2001:db8:2:10::1", "2001:db8:2:7::1"} {
+		wantWishes(t, l, addr)
+	}
+}
+
+func TestRPZMatchesClients(t *testing.T) {
+	zone := []string{"$ORIGIN rpz.local.", "24.0.1.168.192.rpz-client-ip CNAME rpz-drop.", "32.9.1.168.192.rpz-client-ip CNAME rpz-passthru.",
+		"64.zz.db8.2001.rpz-client-ip CNAME .", "bad.example CNAME *."}
+	l := load(t, blocklist.Config{Name: "r", File: file(t, zone...)}, blocklist.Config{Name: "d", Inline: []string{"bad.example"}})
+	for _, c := range []struct {
+		client, name string
+		want         []string
+	}{
+		{"192.168.1.7", "ok.example", []string{"r client 192.168.1.0/24"}},
+		{"192.168.1.7", "bad.example", []string{"r client 192.168.1.0/24", "r bad.example", "d bad.example"}},
+		{"192.168.1.9", "bad.example", []string{"r @@client 192.168.1.9", "r bad.example overruled", "d bad.example"}},
+		{"192.168.2.7", "bad.example", []string{"r bad.example", "d bad.example"}},
+		{"::ffff:192.168.1.7", "ok.example", []string{"r client 192.168.1.0/24"}},
+		{"2001:db8::5", "ok.example", []string{"r client 2001:db8::/64"}},
+		{"2001:db8:1::5", "ok.example", nil},
+	} {
+		var got []string
+		for _, h := range l.Snapshot().MatchFrom(nil, dnsname.MustParse(c.name), netip.MustParseAddr(c.client)) {
+			text := h.List.Name + " " + h.Rule
+			if h.Overruled {
+				text += " overruled"
+			}
+			got = append(got, text)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s asks for %s: %q, want %q", c.client, c.name, got, c.want)
+		}
+	}
+	wantAddrHits(t, l, "192.168.1.7") // an answer is no client
+	wantHits(t, l, "bad.example", "r bad.example", "d bad.example")
+}
+
+// A feed knows nothing of a user's clients.
+func TestAURLSaysNothingOfClients(t *testing.T) {
+	c := blocklist.Config{Name: "r", URL: "https://feed.example/", Format: blocklist.FormatRPZ}
+	check := func(want int) {
+		t.Helper()
+		r, err := blocklist.Check(strings.NewReader("24.0.1.168.192.rpz-client-ip CNAME rpz-drop."), &c, func(blocklist.RefusedLine) {})
+		if err != nil || r.Addresses != want || r.Rejected[blocklist.ClientTrigger] != 1-want {
+			t.Errorf("%d networks, %d client triggers refused, error %v; want %d, %d", r.Addresses, r.Rejected[blocklist.ClientTrigger], err, want, 1-want)
+		}
+	}
+	check(0)
+	c.AllowLocalData = true
+	check(1)
+}
+
+func TestRPZKeepsWhatURLhausSays(t *testing.T) {
+	l := load(t, blocklist.Config{Name: "r", File: file(t, "$ORIGIN rpz.urlhaus.abuse.ch.",
+		"bad.example CNAME . ; Malware download (2025-07-19), see https://urlhaus.abuse.ch/host/bad.example/",
+		"plain.example CNAME . ; not for machines", "next.example CNAME .")})
+	wantHits(t, l, "bad.example", "r bad.example malware_download https://urlhaus.abuse.ch/host/bad.example/ 2025-07-19")
+	wantHits(t, l, "plain.example", "r plain.example")
+	wantHits(t, l, "next.example", "r next.example")
 }

@@ -48,7 +48,8 @@ type set struct {
 	clients      lengths // of those that clients are checked for
 	locals       []*Local
 	names, addrs int
-	passes       int // of those, how many let a name pass
+	passes       int       // of those, how many let a name pass
+	patterns     *patterns // nil: none
 	recent       recent
 	file         *setFile // where the arrays are mapped from; nil: they are Go's own memory
 }
@@ -227,6 +228,14 @@ func readLen(b []byte) (n, width int) {
 
 // appendLen appends n, below 1<<14.
 func appendLen(b []byte, n int) []byte { return binary.AppendUvarint(b, uint64(n)) }
+
+// expressions is how many regular expressions there are.
+func (s *set) expressions() int {
+	if s.patterns == nil {
+		return 0
+	}
+	return len(s.patterns.all)
+}
 
 // memory is how many octets the set keeps, in memory or mapped.
 func (s *set) memory() int64 {

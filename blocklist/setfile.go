@@ -9,14 +9,14 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"time"
 )
 
 // A compiled file is a header of setHeaderSize octets, a line of JSON padded
-// with spaces, and then data, filter, offsets and answers of a set, each begun
+// with spaces, and then data, filter, offsets and extras of a set, each begun
 // at a multiple of eight octets. It is a cache: what does not fit its source,
 // configuration, version or checksum is made anew from the text. It is never
 // written in place, so what is mapped does not change.
@@ -24,7 +24,7 @@ const (
 	setHeaderSize = 4096
 	// setVersion changes with anything that the same text would be compiled into
 	// differently: the layout, the suffix codes, a parser, a guard.
-	setVersion = "weir-set-1"
+	setVersion = "weir-set-2"
 	setSuffix  = ".set"
 	tmpSuffix  = ".tmp"
 )
@@ -42,7 +42,7 @@ type setHeader struct {
 	CRC     uint32  `json:"crc32c"` // of what follows the header
 	Data    int64   `json:"data"`   // octets
 	Buckets uint64  `json:"buckets"`
-	Locals  int64   `json:"locals"` // octets
+	Extras  int64   `json:"extras"` // octets
 	Depths  uint64  `json:"depths"`
 	Answers lengths `json:"answers"`
 	Clients lengths `json:"clients"`
@@ -116,9 +116,16 @@ func (b *builder) buildFile(file *setFile) (*set, error) {
 		return nil, err
 	}
 	size := w.n
-	answers := appendLocals(nil, s.locals)
+	rest := extras{Locals: s.locals}
+	if s.patterns != nil {
+		rest.Patterns = s.patterns.all
+	}
+	more, err := json.Marshal(&rest)
+	if err != nil {
+		return nil, err
+	}
 	errs := []error{w.align()}
-	for _, part := range [][]byte{s.filter, s.offsets, answers} {
+	for _, part := range [][]byte{s.filter, s.offsets, more} {
 		_, err := w.Write(part)
 		errs = append(errs, err, w.align())
 	}
@@ -126,7 +133,7 @@ func (b *builder) buildFile(file *setFile) (*set, error) {
 		return nil, diskError{err}
 	}
 	file.header = setHeader{
-		CRC: w.crc, Data: size, Buckets: s.buckets, Locals: int64(len(answers)), Depths: s.depths,
+		CRC: w.crc, Data: size, Buckets: s.buckets, Extras: int64(len(more)), Depths: s.depths,
 		Answers: s.answers, Clients: s.clients, Names: s.names, Addrs: s.addrs, Passes: s.passes,
 	}
 	mapped, err := file.open(file.file, s.seed)
@@ -226,15 +233,15 @@ func (f *setFile) open(file *os.File, seed uint64) (*set, error) {
 	}
 	h := &f.header
 	size := info.Size() - setHeaderSize
-	if h.Data < 0 || h.Data > maxData || h.Buckets == 0 || h.Buckets%partitions != 0 || h.Buckets > maxData || h.Locals < 0 || h.Locals > size {
+	if h.Data < 0 || h.Data > maxData || h.Buckets == 0 || h.Buckets%partitions != 0 || h.Buckets > maxData || h.Extras < 0 || h.Extras > size {
 		return nil, errors.New("sizes out of range")
 	}
 	align := func(n int64) int64 { return (n + 7) &^ 7 }
 	filterAt := align(h.Data)
 	offsetsAt := filterAt + 8*int64(h.Buckets)
-	localsAt := align(offsetsAt + 4*int64(h.Buckets) + 4)
-	if size != align(localsAt+h.Locals) {
-		return nil, fmt.Errorf("%d octets, want %d", size, align(localsAt+h.Locals))
+	extrasAt := align(offsetsAt + 4*int64(h.Buckets) + 4)
+	if size != align(extrasAt+h.Extras) {
+		return nil, fmt.Errorf("%d octets, want %d", size, align(extrasAt+h.Extras))
 	}
 	m, err := mapFile(file, info.Size())
 	if err != nil {
@@ -247,7 +254,7 @@ func (f *setFile) open(file *os.File, seed uint64) (*set, error) {
 		depths: h.Depths, answers: h.Answers, clients: h.Clients,
 		names: h.Names, addrs: h.Addrs, passes: h.Passes, file: f,
 	}
-	if s.locals, err = readLocals(body[localsAt : localsAt+h.Locals]); err != nil {
+	if err := s.takeExtras(body[extrasAt : extrasAt+h.Extras]); err != nil {
 		m.close()
 		return nil, err
 	}
@@ -265,36 +272,28 @@ func (f *setFile) open(file *os.File, seed uint64) (*set, error) {
 	return s, nil
 }
 
-// appendLocals writes answers: for each, how many addresses, and those.
-func appendLocals(dst []byte, all []*Local) []byte {
-	for _, l := range all {
-		dst = append(dst, byte(len(l.V4)), byte(len(l.V6)))
-		for _, a := range l.V4 {
-			dst = append(dst, a.AsSlice()...)
-		}
-		for _, a := range l.V6 {
-			dst = append(dst, a.AsSlice()...)
-		}
-	}
-	return dst
+// extras is the rest of a set, as JSON at the end of the file.
+type extras struct {
+	Locals   []*Local   `json:"locals,omitempty"`
+	Patterns []*pattern `json:"patterns,omitempty"`
 }
 
-func readLocals(b []byte) (all []*Local, err error) {
-	bad := errors.New("answers cut short")
-	for len(b) > 0 {
-		if len(b) < 2 || b[0] > maxLocalAddrs || b[1] > maxLocalAddrs || len(b) < 2+4*int(b[0])+16*int(b[1]) || len(all) == maxLocals {
-			return nil, bad
-		}
-		l := new(Local)
-		n4, n6 := int(b[0]), int(b[1])
-		b = b[2:]
-		for range n4 {
-			l.V4, b = append(l.V4, netip.AddrFrom4([4]byte(b))), b[4:]
-		}
-		for range n6 {
-			l.V6, b = append(l.V6, netip.AddrFrom16([16]byte(b))), b[16:]
-		}
-		all = append(all, l)
+// takeExtras reads what a set has besides its arrays.
+func (s *set) takeExtras(b []byte) error {
+	var x extras
+	if err := json.Unmarshal(b, &x); err != nil {
+		return err
 	}
-	return all, nil
+	if len(x.Locals) > maxLocals || len(x.Patterns) > maxPatterns || slices.Contains(x.Locals, nil) || slices.Contains(x.Patterns, nil) {
+		return errors.New("answers or patterns out of range")
+	}
+	for i, p := range x.Patterns {
+		made, err := newPattern(p.Text, p.Own)
+		if err != nil {
+			return err
+		}
+		x.Patterns[i] = made
+	}
+	s.locals, s.patterns = x.Locals, newPatterns(x.Patterns)
+	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/weirdns/weir/internal/dnsname"
 )
@@ -13,8 +14,10 @@ import (
 type Snapshot struct {
 	seed             uint64
 	lists            []*List
-	depths           uint64  // of all lists: see set
-	answers, clients lengths // the same
+	depths           uint64    // of all lists: see set
+	answers, clients lengths   // the same
+	patterns         bool      // some list has regular expressions
+	texts            sync.Pool // of names in presentation form, which regexp lets escape
 }
 
 // newSnapshot takes the lists in configuration order; their sets share seed.
@@ -25,6 +28,7 @@ func newSnapshot(seed uint64, lists []*List) *Snapshot {
 			s.depths |= l.set.depths
 			s.answers.union(&l.set.answers)
 			s.clients.union(&l.set.clients)
+			s.patterns = s.patterns || l.set.patterns != nil
 		}
 	}
 	return s
@@ -35,14 +39,38 @@ func (s *Snapshot) Lists() []*List { return slices.Clone(s.lists) }
 
 // Match appends to dst every entry of every list that matches name, which is
 // canonical: lists in configuration order, and within one the longest rule
-// first. An entry that another of its list overrules is there and says so. It
-// does not allocate where dst has room, but for the text of a rule that was not
-// met lately.
+// first, regular expressions last. An entry that another of its list overrules
+// is there and says so. It does not allocate where dst has room, but for the
+// text of a rule that was not met lately.
 func (s *Snapshot) Match(dst []Hit, name dnsname.Name) []Hit {
-	if s.depths == 0 {
-		return dst
-	}
+	return s.MatchFrom(dst, name, netip.Addr{})
+}
+
+// MatchFrom is Match for a query of that client: what a list says of the client
+// comes before what it says of the name. An invalid address is nobody's.
+func (s *Snapshot) MatchFrom(dst []Hit, name dnsname.Name, client netip.Addr) []Hit {
 	start := len(dst)
+	dst = s.matchNetwork(dst, clientNetwork, client, &s.clients)
+	if s.depths != 0 {
+		dst = s.matchName(dst, name)
+	}
+	if s.patterns && len(name.Parent()) > 1 { // a top-level domain is nobody's to match
+		dst = s.matchText(dst, name)
+	}
+	if hits := dst[start:]; len(hits) > 1 {
+		s.inOrder(hits)
+		for from, i := 0, 1; i <= len(hits); i++ {
+			if i == len(hits) || hits[i].List != hits[from].List {
+				overrule(hits[from:i])
+				from = i
+			}
+		}
+	}
+	runtime.KeepAlive(s) // its sets may be mapped
+	return dst
+}
+
+func (s *Snapshot) matchName(dst []Hit, name dnsname.Name) []Hit {
 	depth := name.Labels()
 	for at := name; len(at) > 1; at, depth = at.Parent(), depth-1 {
 		bit := depthBit(depth)
@@ -63,14 +91,20 @@ func (s *Snapshot) Match(dst []Hit, name dnsname.Name) []Hit {
 			}
 		}
 	}
-	runtime.KeepAlive(s) // its sets may be mapped
-	if hits := dst[start:]; len(hits) > 1 {
-		s.inOrder(hits)
-		for from, i := 0, 1; i <= len(hits); i++ {
-			if i == len(hits) || hits[i].List != hits[from].List {
-				overrule(hits[from:i])
-				from = i
-			}
+	return dst
+}
+
+// matchText tries the lists' regular expressions.
+func (s *Snapshot) matchText(dst []Hit, name dnsname.Name) []Hit {
+	buf, _ := s.texts.Get().(*[dnsname.MaxText]byte)
+	if buf == nil {
+		buf = new([dnsname.MaxText]byte)
+	}
+	defer s.texts.Put(buf)
+	text := name.AppendText(buf[:0])
+	for _, l := range s.lists {
+		if l.set != nil && l.set.patterns != nil {
+			dst = l.set.patterns.match(dst, l, text)
 		}
 	}
 	return dst
@@ -81,12 +115,6 @@ func (s *Snapshot) Match(dst []Hit, name dnsname.Name) []Hit {
 // allocate where dst has room.
 func (s *Snapshot) MatchAddr(dst []Hit, addr netip.Addr) []Hit {
 	return s.matchNetwork(dst, answerNetwork, addr, &s.answers)
-}
-
-// MatchClient is MatchAddr for the address of a client, which some zones have
-// rules for.
-func (s *Snapshot) MatchClient(dst []Hit, addr netip.Addr) []Hit {
-	return s.matchNetwork(dst, clientNetwork, addr, &s.clients)
 }
 
 func (s *Snapshot) matchNetwork(dst []Hit, kind byte, addr netip.Addr, lens *lengths) []Hit {

@@ -40,7 +40,7 @@ func newSource(c *Config, dir string) *source {
 func (s *source) take(d *data) {
 	s.list = &List{
 		Name: s.cfg.Name, Kind: s.cfg.Kind, Format: d.format,
-		Entries: d.set.names, Addresses: d.set.addrs, Passes: d.set.passes, Memory: d.set.memory(),
+		Entries: d.set.names, Addresses: d.set.addrs, Patterns: d.set.expressions(), Passes: d.set.passes, Memory: d.set.memory(),
 		Loaded: d.loaded, Checked: d.checked, SHA256: d.sha256, Rejected: d.rejected,
 		set: d.set,
 	}
@@ -64,12 +64,13 @@ func (s *source) fail(err error, now time.Time) {
 // replace swaps the set for one made of it.
 func (s *source) replace(set *set) {
 	l := *s.list
-	l.Entries, l.Addresses, l.Passes, l.Memory, l.set = set.names, set.addrs, set.passes, set.memory(), set
+	l.Entries, l.Addresses, l.Patterns, l.Passes = set.names, set.addrs, set.expressions(), set.passes
+	l.Memory, l.set = set.memory(), set
 	s.list = &l
 }
 
 // entries is how many entries serve.
-func (s *source) entries() int { return s.list.Entries + s.list.Addresses }
+func (s *source) entries() int { return s.list.Entries + s.list.Addresses + s.list.Patterns }
 
 // loadInline compiles the entries of the configuration itself.
 func loadInline(c *Config, g *guard, shop workshop, now time.Time) (*data, error) {

@@ -31,15 +31,15 @@ func TestThreatFoxRows(t *testing.T) {
 	wantRejected(t, l, "f", map[blocklist.Reason]int{
 		blocklist.LowConfidence: 1, blocklist.NotForDNS: 1, blocklist.PrivateAddress: 1, blocklist.PublicSuffix: 1, blocklist.BadRow: 2,
 	})
-	wantHits(t, l, "c2.example.net", "f c2.example.net botnet_cc Cobalt_Strike,c2 confidence=100 https://bazaar.example/1")
+	wantHits(t, l, "c2.example.net", "f c2.example.net botnet_cc Cobalt_Strike,c2 confidence=100 https://bazaar.example/1 2026-08-30")
 	wantHits(t, l, "x.c2.example.net")
-	wantHits(t, l, "dl.example.net", "f dl.example.net botnet_cc Cobalt_Strike,c2 confidence=50 https://bazaar.example/1")
-	wantHits(t, l, "github.com", "f github.com observe botnet_cc Cobalt_Strike,c2 confidence=100 https://bazaar.example/1")
-	wantHits(t, l, "drive.google.com", "f drive.google.com botnet_cc Cobalt_Strike,c2 confidence=100 https://bazaar.example/1")
-	wantHits(t, l, "old.example.net", "f old.example.net botnet_cc Cobalt_Strike confidence=60 https://bazaar.example/1")
-	wantHits(t, l, "hacked.example.net", "f hacked.example.net botnet_cc Cobalt_Strike,compromised,c2 confidence=60 https://bazaar.example/1")
-	wantAddrHits(t, l, "192.0.2.7", "f 192.0.2.7 botnet_cc Cobalt_Strike,c2 confidence=75 https://bazaar.example/1")
-	wantAddrHits(t, l, "2001:db8::7", "f 2001:db8::7 botnet_cc Cobalt_Strike,c2 confidence=75 https://bazaar.example/1")
+	wantHits(t, l, "dl.example.net", "f dl.example.net botnet_cc Cobalt_Strike,c2 confidence=50 https://bazaar.example/1 2026-08-30")
+	wantHits(t, l, "github.com", "f github.com observe botnet_cc Cobalt_Strike,c2 confidence=100 https://bazaar.example/1 2026-08-30")
+	wantHits(t, l, "drive.google.com", "f drive.google.com botnet_cc Cobalt_Strike,c2 confidence=100 https://bazaar.example/1 2026-08-30")
+	wantHits(t, l, "old.example.net", "f old.example.net botnet_cc Cobalt_Strike confidence=60 https://bazaar.example/1 2026-08-30")
+	wantHits(t, l, "hacked.example.net", "f hacked.example.net botnet_cc Cobalt_Strike,compromised,c2 confidence=60 https://bazaar.example/1 2026-08-30")
+	wantAddrHits(t, l, "192.0.2.7", "f 192.0.2.7 botnet_cc Cobalt_Strike,c2 confidence=75 https://bazaar.example/1 2026-08-30")
+	wantAddrHits(t, l, "2001:db8::7", "f 2001:db8::7 botnet_cc Cobalt_Strike,c2 confidence=75 https://bazaar.example/1 2026-08-30")
 
 	l = load(t, blocklist.Config{Name: "f", MinConfidence: 80, File: file(t, rows[:4]...)})
 	wantRejected(t, l, "f", map[blocklist.Reason]int{blocklist.LowConfidence: 3})

@@ -202,10 +202,11 @@ func (t *urlTable) flush(out *builder) error {
 	return nil
 }
 
-// info is "threat tag,tag confidence link", without what is missing. Tags give way where
-// it would be too long.
+// info is "threat tag,tag confidence link date", without what is missing. Tags
+// give way where it would be too long.
 func (h *urlHost) info() string {
-	room := maxInfo - len(h.threat) - len(h.confidence) - len(h.link) - 3
+	date := day(h.date)
+	room := maxInfo - len(h.threat) - len(h.confidence) - len(h.link) - len(date) - 4
 	var tags string
 	for _, tag := range h.tags {
 		if len(tags)+1+len(tag) > room {
@@ -216,7 +217,7 @@ func (h *urlHost) info() string {
 		}
 		tags += tag
 	}
-	return strings.Join(slices.DeleteFunc([]string{h.threat, tags, h.confidence, h.link}, func(s string) bool { return s == "" }), " ")
+	return strings.Join(slices.DeleteFunc([]string{h.threat, tags, h.confidence, h.link, date}, func(s string) bool { return s == "" }), " ")
 }
 
 // splitCSV cuts one line of CSV (RFC 4180) into fields and says how many there

@@ -101,7 +101,7 @@ func (d *Detector) Inspect(q *Query, v *Verdict) {
 	st := d.state.Load()
 	w := st.policy.viewOf(q.Client, q.Time)
 	var buf [4]blocklist.Hit
-	hits := d.deps.Lists.Snapshot().Match(buf[:0], q.Name)
+	hits := d.deps.Lists.Snapshot().MatchFrom(buf[:0], q.Name, q.Client)
 	allowed := false
 	for i := range hits {
 		hit := &hits[i]

@@ -2,6 +2,7 @@ package detect_test
 
 import (
 	"fmt"
+	"net/netip"
 	"testing"
 
 	"github.com/weirdns/weir/blocklist"
@@ -98,6 +99,27 @@ func TestEntriesWithActionsAllocate(t *testing.T) {
 		q := query(name)
 		if got := testing.AllocsPerRun(100, func() { d.Inspect(q, &v) }); got != want {
 			t.Errorf("%s: %v allocations, want %v", name, got, want)
+		}
+	}
+}
+
+// A policy zone may say something of a client, whatever it asks for.
+func TestClientsOfAPolicyZone(t *testing.T) {
+	d := newDetector(t, setup{noModel: true, lists: []blocklist.Config{{Name: "rpz", Format: blocklist.FormatRPZ, Inline: []string{
+		"24.0.100.51.198.rpz-client-ip CNAME .", "32.9.100.51.198.rpz-client-ip CNAME rpz-passthru.", "bad.example CNAME *."}}}})
+	for _, c := range []struct{ client, name, want string }{
+		{"198.51.100.7", "ok.example", "blocklist nxdomain enforce rpz/client 198.51.100.0/24/qname"},
+		{"198.51.100.7", "bad.example", "blocklist nxdomain enforce rpz/client 198.51.100.0/24/qname rpz/bad.example/qname"},
+		{"198.51.100.9", "bad.example", "none pass monitor rpz/@@client 198.51.100.9/qname rpz/bad.example/qname"},
+		{"203.0.113.1", "bad.example", "blocklist nodata enforce rpz/bad.example/qname"},
+		{"203.0.113.1", "ok.example", "none pass monitor"},
+	} {
+		q := query(c.name)
+		q.Client = netip.MustParseAddr(c.client)
+		var v detect.Verdict
+		d.Inspect(q, &v)
+		if got := brief(&v); got != c.want {
+			t.Errorf("%s asks for %s: %s; want %s", c.client, c.name, got, c.want)
 		}
 	}
 }

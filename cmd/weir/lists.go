@@ -18,7 +18,7 @@ type listsCmd struct {
 
 type listsCheckCmd struct {
 	File   string `arg:"" help:"List to read, plain or gzip; \"-\" is standard input."`
-	Format string `default:"auto" placeholder:"FORMAT" help:"auto, domains, hosts, adblock, rpz, dnsmasq, unbound, bind, urlhaus or threatfox."`
+	Format string `default:"auto" placeholder:"FORMAT" help:"auto, domains, hosts, adblock, regex, rpz, dnsmasq, unbound, bind, urlhaus or threatfox."`
 	Kind   string `default:"block" placeholder:"KIND" help:"block or allow."`
 	Match  string `default:"auto" placeholder:"MODE" help:"auto, exact or subtree."`
 	JSON   bool   `name:"json" help:"Print one JSON object for each refused line, and one for the list at the end."`
@@ -40,6 +40,7 @@ type listReport struct {
 	Lines     int            `json:"lines"`
 	Names     int            `json:"names"`
 	Addresses int            `json:"addresses"`
+	Patterns  int            `json:"patterns"`
 	Passes    int            `json:"exceptions"`
 	Bytes     int64          `json:"bytes"`
 	Refused   map[string]int `json:"refused"`
@@ -81,12 +82,12 @@ func (c *listsCheckCmd) check(in io.Reader, out io.Writer, cfg *blocklist.Config
 		}
 		fmt.Fprintf(out, "%s:%d: %s: %+q\n", c.File, l.Number, l.Reason.Text(), l.Text)
 	})
-	if err == nil && report.Entries+report.Addresses == 0 {
+	if err == nil && report.Entries+report.Addresses+report.Patterns == 0 {
 		err = errNoEntries
 	}
 	r := listReport{
 		File: c.File, OK: err == nil, Format: string(report.Format), Lines: report.Lines,
-		Names: report.Entries, Addresses: report.Addresses, Passes: report.Passes,
+		Names: report.Entries, Addresses: report.Addresses, Patterns: report.Patterns, Passes: report.Passes,
 		Bytes: report.Memory, Refused: map[string]int{},
 	}
 	for reason, n := range report.Rejected {
@@ -114,8 +115,8 @@ func (c *listsCheckCmd) print(out io.Writer, r *listReport, report *blocklist.Re
 	if c.Format == string(blocklist.FormatAuto) {
 		how = "detected"
 	}
-	fmt.Fprintf(out, "%s: format %s (%s), %d lines: %d names, %d addresses, of these %d exceptions; %d octets\n",
-		r.File, r.Format, how, r.Lines, r.Names, r.Addresses, r.Passes, r.Bytes)
+	fmt.Fprintf(out, "%s: format %s (%s), %d lines: %d names, %d addresses, %d patterns, of these %d exceptions; %d octets\n",
+		r.File, r.Format, how, r.Lines, r.Names, r.Addresses, r.Patterns, r.Passes, r.Bytes)
 	for reason, n := range report.Rejected {
 		if n > 0 {
 			fmt.Fprintf(out, "  refused %d: %s (%s)\n", n, blocklist.Reason(reason), blocklist.Reason(reason).Text())
