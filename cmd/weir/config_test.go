@@ -29,6 +29,11 @@ func TestDefaultsFileIsTheDefaults(t *testing.T) {
 		t.Errorf("groups = %+v, schedules = %+v; want one disabled example group, and one schedule", got.Detect.Groups, got.Detect.Schedules)
 	}
 	got.Detect.Groups, got.Detect.Schedules = nil, nil
+	// So does the example of an upstream's name, which nothing refers to.
+	if len(got.Resolver.Upstream.Hosts) != 1 {
+		t.Errorf("resolver.upstream.hosts = %+v, want one example", got.Resolver.Upstream.Hosts)
+	}
+	got.Resolver.Upstream.Hosts = nil
 	clearEmpty(reflect.ValueOf(&got).Elem())
 	clearEmpty(reflect.ValueOf(&want).Elem())
 	if !reflect.DeepEqual(got, want) {

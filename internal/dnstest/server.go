@@ -50,6 +50,9 @@ type Query struct {
 	DO       bool
 	Size     uint16 // EDNS UDP size
 	Options  int    // EDNS options
+	Padded   bool   // one of them is padding
+	Cookie   string // or a cookie, in hexadecimal
+	Length   int    // of the message as our own library packs it
 	Received time.Time
 }
 
@@ -198,9 +201,18 @@ func (s *Server) serve(ctx context.Context, w dns.ResponseWriter, m *dns.Msg) {
 	if len(m.Question) != 1 {
 		return
 	}
+	seen.Length = m.Len()
 	seen.Name, seen.Type = m.Question[0].Name, m.Question[0].Qtype
 	if opt := m.IsEdns0(); opt != nil {
 		seen.EDNS, seen.DO, seen.Size, seen.Options = true, opt.Do(), opt.UDPSize(), len(opt.Option)
+		for _, o := range opt.Option {
+			switch o := o.(type) {
+			case *dns.EDNS0_PADDING:
+				seen.Padded = true
+			case *dns.EDNS0_COOKIE:
+				seen.Cookie = o.Cookie
+			}
+		}
 	}
 	name := canonical(seen.Name)
 	s.mu.Lock()

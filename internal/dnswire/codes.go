@@ -48,21 +48,23 @@ const OpcodeQuery uint8 = 0
 
 // Response codes. Those over 15 need OPT.
 const (
-	RcodeSuccess  uint16 = 0
-	RcodeFormErr  uint16 = 1
-	RcodeServFail uint16 = 2
-	RcodeNXDomain uint16 = 3
-	RcodeNotImp   uint16 = 4
-	RcodeRefused  uint16 = 5
-	RcodeBadVers  uint16 = 16
+	RcodeSuccess   uint16 = 0
+	RcodeFormErr   uint16 = 1
+	RcodeServFail  uint16 = 2
+	RcodeNXDomain  uint16 = 3
+	RcodeNotImp    uint16 = 4
+	RcodeRefused   uint16 = 5
+	RcodeBadVers   uint16 = 16
+	RcodeBadCookie uint16 = 23
 )
 
 // EDNS option codes.
 const (
-	OptionECS     uint16 = 8
-	OptionCookie  uint16 = 10
-	OptionPadding uint16 = 12
-	OptionEDE     uint16 = 15
+	OptionECS       uint16 = 8
+	OptionCookie    uint16 = 10
+	OptionKeepalive uint16 = 11
+	OptionPadding   uint16 = 12
+	OptionEDE       uint16 = 15
 )
 
 // Extended DNS Errors (RFC 8914, section 4) that weir sends.

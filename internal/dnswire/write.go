@@ -3,15 +3,19 @@ package dnswire
 import (
 	"encoding/binary"
 	"net/netip"
+	"time"
 )
 
 // OPT is what a message that we send says about itself and, in an answer,
-// about why it is as it is.
+// about why it is as it is. The zero value of a field leaves its option out.
 type OPT struct {
-	UDPSize uint16
-	Rcode   uint16 // the whole response code; the upper eight bits go here
-	DO      bool
-	EDE     *EDE
+	UDPSize   uint16
+	Rcode     uint16 // the whole response code; the upper eight bits go here
+	DO        bool
+	EDE       *EDE
+	Cookie    []byte        // the client's, with the server's behind it (RFC 7873)
+	Keepalive time.Duration // how long an idle connection stays open (RFC 7828)
+	PadTo     int           // the message's length becomes a multiple of this (RFC 7830)
 }
 
 // EDE is an Extended DNS Error (RFC 8914). Text carries no client data.
@@ -24,7 +28,7 @@ type EDE struct {
 // and what an upstream sends in it is not ours.
 const MaxEDEText = 64
 
-// AppendOPT appends an OPT record. The caller counts it in ARCOUNT.
+// AppendOPT appends an OPT record to the message in dst. The caller counts it in ARCOUNT.
 func AppendOPT(dst []byte, o OPT) []byte {
 	dst = append(dst, 0) // owner: the root
 	dst = binary.BigEndian.AppendUint16(dst, TypeOPT)
@@ -34,20 +38,57 @@ func AppendOPT(dst []byte, o OPT) []byte {
 		ttl |= 1 << 15
 	}
 	dst = binary.BigEndian.AppendUint32(dst, ttl)
-	if o.EDE == nil {
-		return append(dst, 0, 0)
+	at := len(dst)
+	dst = append(dst, 0, 0)
+	if len(o.Cookie) > 0 {
+		dst = appendOption(dst, OptionCookie, len(o.Cookie))
+		dst = append(dst, o.Cookie...)
 	}
-	text := o.EDE.Text[:min(len(o.EDE.Text), MaxEDEText)]
-	dst = binary.BigEndian.AppendUint16(dst, uint16(4+2+len(text)))
-	dst = binary.BigEndian.AppendUint16(dst, OptionEDE)
-	dst = binary.BigEndian.AppendUint16(dst, uint16(2+len(text)))
-	dst = binary.BigEndian.AppendUint16(dst, o.EDE.Code)
-	return append(dst, text...)
+	if o.Keepalive > 0 {
+		dst = appendOption(dst, OptionKeepalive, 2)
+		dst = binary.BigEndian.AppendUint16(dst, uint16(min(o.Keepalive/(100*time.Millisecond), 1<<16-1)))
+	}
+	if o.EDE != nil {
+		text := o.EDE.Text[:min(len(o.EDE.Text), MaxEDEText)]
+		dst = appendOption(dst, OptionEDE, 2+len(text))
+		dst = binary.BigEndian.AppendUint16(dst, o.EDE.Code)
+		dst = append(dst, text...)
+	}
+	if o.PadTo > 0 {
+		dst = appendPadding(dst, o.PadTo)
+	}
+	binary.BigEndian.PutUint16(dst[at:], uint16(len(dst)-at-2))
+	return dst
 }
 
-// OPTLen is how many octets AppendOPT will append.
+func appendOption(dst []byte, code uint16, length int) []byte {
+	dst = binary.BigEndian.AppendUint16(dst, code)
+	return binary.BigEndian.AppendUint16(dst, uint16(length))
+}
+
+// appendPadding fills a message up to a multiple of block, unless it would get
+// longer than a message can be.
+func appendPadding(dst []byte, block int) []byte {
+	n := (block - (len(dst)+4)%block) % block
+	if len(dst)+4+n >= 1<<16 {
+		return dst
+	}
+	dst = appendOption(dst, OptionPadding, n)
+	for range n {
+		dst = append(dst, 0)
+	}
+	return dst
+}
+
+// OPTLen is how many octets AppendOPT will append, without padding.
 func OPTLen(o OPT) int {
 	n := 11
+	if len(o.Cookie) > 0 {
+		n += 4 + len(o.Cookie)
+	}
+	if o.Keepalive > 0 {
+		n += 6
+	}
 	if o.EDE != nil {
 		n += 6 + min(len(o.EDE.Text), MaxEDEText)
 	}

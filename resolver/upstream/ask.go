@@ -21,16 +21,15 @@ const rcodeYXDomain = 6
 func (t *try) asked() bool { return t.packets() > 0 }
 
 // packets is how often the server has been asked: at most maxUDP+1.
-func (t *try) packets() int {
-	if t.stream {
-		return len(t.udp) + 1
-	}
-	return len(t.udp)
-}
+func (t *try) packets() int { return len(t.udp) + t.streams }
 
 func (t *try) canUDP() bool { return !t.noUDP && len(t.udp) < maxUDP }
 
-func (t *try) canAsk() bool { return !t.done && (t.canUDP() || !t.stream) }
+func (t *try) canStream() bool {
+	return t.streams == 0 || t.server.streamOnly() && t.streams < maxStreamed
+}
+
+func (t *try) canAsk() bool { return !t.done && (t.canUDP() || t.canStream()) }
 
 func (t *try) closeUDP() {
 	for _, d := range t.udp {
@@ -132,18 +131,20 @@ func (x *exchange) listen(t *try, d *datagram) {
 
 // askTCP asks t over TCP, once, beside what it is being asked.
 func (x *exchange) askTCP(t *try) {
-	if !t.stream {
+	if t.streams == 0 {
 		x.sent++
 		x.askStream(t)
 	}
 }
 
 func (x *exchange) askStream(t *try) {
-	t.stream = true
+	t.streams++
 	t.open++
-	edns, redo := !t.noEDNS, t.packets() <= maxUDP
+	edns, redo, fresh := !t.noEDNS, t.packets() <= maxUDP, t.streams > 1
 	x.attempts.Go(func() {
-		o, redone := t.server.exchangeTCP(x.ctx, x.q, edns, redo)
+		o, redone := t.server.exchange(x.ctx, x.q, edns, redo, fresh, func(o outcome) {
+			x.events <- event{outcome: o, try: t, stream: true}
+		})
 		x.events <- event{outcome: o, try: t, stream: true, redone: redone, last: true}
 	})
 }

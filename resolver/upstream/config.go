@@ -7,15 +7,28 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weirdns/weir/internal/dnsname"
 )
 
 // Config of a group of upstreams.
 type Config struct {
 	// Servers are asked in this order: an IP address, with a port if it is not
 	// 53 ("192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53"), over UDP and, where
-	// UDP does not do, TCP; "tcp://192.0.2.1:53" is asked over TCP only. Names
-	// are not allowed: to look them up, a resolver would be needed first.
+	// UDP does not do, TCP; "tcp://192.0.2.1:53" is asked over TCP only;
+	// "tls://192.0.2.1#dns.example" over TLS, with a certificate for that name
+	// (without a name: for the address); "https://dns.example/dns-query" over
+	// HTTPS; "sdns://..." is a DNS stamp for one of these. A name in place of an
+	// address must be in Hosts: to look it up, a resolver would be needed first.
 	Servers []string `yaml:"servers"`
+	// Hosts says where names in Servers are, and who they must be.
+	Hosts []HostConfig `yaml:"hosts"`
+	// CAFile has the CAs, in PEM, that servers over TLS and HTTPS are believed
+	// from. Default: the system's.
+	CAFile string `yaml:"ca_file"`
+	// Cookies sends a DNS cookie over UDP and, once a server has answered it,
+	// drops what comes without (RFC 7873). Default true.
+	Cookies bool `yaml:"cookies"`
 	// Timeout is for one question altogether. Clients give up, or ask again,
 	// after 2s, and RFC 8767, section 5 would have a stale answer sent by 1.8s.
 	// Default 1.8s.
@@ -44,6 +57,17 @@ type Config struct {
 	Hedge bool `yaml:"hedge"`
 }
 
+// HostConfig is a server's name.
+type HostConfig struct {
+	// Name as in Servers.
+	Name string `yaml:"name"`
+	// Addresses are tried in turn.
+	Addresses []string `yaml:"addresses"`
+	// Pins are SHA-256 hashes of the server's public key (SPKI) in base64. With
+	// a pin the key proves who it is, and no CA is asked.
+	Pins []string `yaml:"pins"`
+}
+
 // maxServers bounds what one question may cost.
 const maxServers = 16
 
@@ -57,6 +81,7 @@ func DefaultConfig() Config {
 		MaxInFlight:       2048,
 		Strategy:          StrategyRace,
 		Hedge:             true,
+		Cookies:           true,
 	}
 }
 
@@ -70,16 +95,7 @@ func (c *Config) Validate() error {
 	}
 	bad(len(c.Servers) >= 1 && len(c.Servers) <= maxServers,
 		"servers: must name 1 to %d servers, got %d", maxServers, len(c.Servers))
-	seen := map[target]string{}
-	for i, text := range c.Servers {
-		t, err := parseTarget(text)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("servers[%d]: %q: %w", i, text, err))
-			continue
-		}
-		bad(seen[t] == "", "servers[%d]: %q is the same as %q", i, text, seen[t])
-		seen[t] = text
-	}
+	errs = append(errs, c.checkServers()...)
 	bad(c.Timeout >= 100*time.Millisecond && c.Timeout <= time.Minute,
 		"timeout: must be between 100ms and 1m, got %s", c.Timeout)
 	bad(c.AttemptTimeout >= 10*time.Millisecond && c.AttemptTimeout <= c.Timeout,
@@ -94,26 +110,34 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// target is where a server is and how it is asked.
-type target struct {
-	addr   netip.AddrPort
-	stream bool // TCP only
-}
-
-func parseTarget(text string) (t target, err error) {
-	rest, stream := strings.CutPrefix(text, "tcp://")
-	t.stream = stream
-	if addr, err := netip.ParseAddr(strings.Trim(rest, "[]")); err == nil {
-		t.addr = netip.AddrPortFrom(addr, 53)
-	} else if t.addr, err = netip.ParseAddrPort(rest); err != nil {
-		return target{}, errors.New("must be an IP address, or one with a port; names are not allowed")
+func (c *Config) checkServers() (errs []error) {
+	add := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for i, h := range c.Hosts {
+		if _, err := dnsname.ParseHost(h.Name); err != nil {
+			if _, err := netip.ParseAddr(h.Name); err != nil {
+				add("hosts[%d].name: must be a host name or an address, got %q", i, h.Name)
+			}
+		}
+		for j, a := range h.Addresses {
+			if _, err := netip.ParseAddr(a); err != nil {
+				add("hosts[%d].addresses[%d]: must be an IP address, got %q", i, j, a)
+			}
+		}
+		if _, err := parsePins(h.Pins); err != nil {
+			add("hosts[%d].%w", i, err)
+		}
 	}
-	t.addr = netip.AddrPortFrom(t.addr.Addr().Unmap(), t.addr.Port())
-	switch {
-	case t.addr.Port() == 0:
-		return target{}, errors.New("port 0")
-	case t.addr.Addr().IsUnspecified(), t.addr.Addr().IsMulticast():
-		return target{}, errors.New("not the address of a host")
+	seen := map[string]string{}
+	for i, text := range c.Servers {
+		t, err := parseTarget(text, c.Hosts)
+		if err != nil {
+			add("servers[%d]: %q: %w", i, text, err)
+			continue
+		}
+		if was := seen[t.key()]; was != "" {
+			add("servers[%d]: %q is the same as %q", i, text, was)
+		}
+		seen[t.key()] = text
 	}
-	return t, nil
+	return errs
 }

@@ -12,6 +12,10 @@ const (
 	// maxUDP and one over TCP is how often one server is asked one question
 	// (RFC 9520, section 3.1 asks for restraint).
 	maxUDP = 2
+	// maxStreamed is how often a server that is asked over connections only is
+	// asked one question: the second time on a new one, as the first may have
+	// been dead.
+	maxStreamed = 2
 	// badLimit is after how many bad packets a server's answers over UDP are
 	// not waited for any more: somebody is guessing, or it is broken.
 	badLimit = 3
@@ -47,21 +51,22 @@ type exchange struct {
 
 // try is what one server has been asked and has said.
 type try struct {
-	server  *server
-	udp     []*datagram
-	stream  bool      // asked over TCP
-	noUDP   bool      // not to be asked over UDP again
-	noEDNS  bool      // ask without OPT
-	vouched bool      // the reason for noEDNS passed the checks
-	late    bool      // a failure has been noted
-	badCase bool      // a packet over UDP was wrong in the case only
-	bad     int       // packets over UDP that were no answers
-	open    int       // attempts that will still send events
-	done    bool      // what may still come is of no interest
-	lingers bool      // waited for although the question is answered
-	due     time.Time // when not to have answered is a failure
-	answer  *Answer
-	err     error
+	server    *server
+	udp       []*datagram
+	streams   int       // how often asked over a connection
+	noUDP     bool      // not to be asked over UDP again
+	noEDNS    bool      // ask without OPT
+	vouched   bool      // the reason for noEDNS passed the checks
+	late      bool      // a failure has been noted
+	badCase   bool      // a packet over UDP was wrong in the case only
+	badCookie bool      // or in the cookie only
+	bad       int       // packets over UDP that were no answers
+	open      int       // attempts that will still send events
+	done      bool      // what may still come is of no interest
+	lingers   bool      // waited for although the question is answered
+	due       time.Time // when not to have answered is a failure
+	answer    *Answer
+	err       error
 }
 
 // event is an outcome and where it is from.
@@ -135,7 +140,7 @@ func (x *exchange) run() (*Answer, error) {
 // begin prepares for goroutines.
 func (x *exchange) begin() {
 	x.ctx, x.stop = context.WithDeadline(x.ctx, x.end)
-	x.events = make(chan event, len(x.tries)*(maxUDP*badLimit+1))
+	x.events = make(chan event, len(x.tries)*(maxUDP+maxStreamed)*(badLimit+1))
 }
 
 func (x *exchange) loop() (*Answer, error) {
@@ -186,6 +191,11 @@ func (x *exchange) handle(e event) *Answer {
 		t.server.success()
 		t.noUDP = true
 		x.askTCP(t)
+	case kindBadCookie:
+		t.server.success()
+		if t.canAsk() {
+			x.ask(t)
+		}
 	case kindNoEDNS:
 		t.noEDNS = true
 		if !e.bare {
@@ -204,6 +214,7 @@ func (x *exchange) handle(e event) *Answer {
 		}
 		t.bad++
 		t.badCase = t.badCase || e.reason == badCase
+		t.badCookie = t.badCookie || e.reason == badCookie
 		if t.bad == badLimit {
 			t.noUDP = true
 			t.closeUDP()
@@ -230,6 +241,8 @@ func (x *exchange) learn(e *event) {
 	t := e.try
 	t.server.success()
 	switch {
+	case e.stream && t.badCookie:
+		t.server.cookieLost()
 	case e.stream && t.badCase:
 		t.server.caseLost()
 	case !e.stream:

@@ -20,7 +20,7 @@ var compressesElsewhere = map[uint16]bool{
 func fuzzQuery(stream bool) *query {
 	cfg := DefaultConfig()
 	q := new(query)
-	q.build(&Question{Name: dnsname.MustParse("www.example"), Type: dns.TypeA, Class: 1}, &cfg, false, true, stream)
+	q.build(&Question{Name: dnsname.MustParse("www.example"), Type: dns.TypeA, Class: 1}, &cfg, how{edns: true, stream: stream})
 	return q
 }
 

@@ -55,10 +55,10 @@ type Answer struct {
 	// top bit set made 0 and those over seven days cut to that. Its header's
 	// rcode is SERVFAIL where Rcode has no meaning beyond this hop (over 10).
 	Msg    []byte
-	Rcode  uint16       // as sent, with OPT's upper bits
-	EDE    *dnswire.EDE // the server's first; nil: none
-	Server string       // as configured
-	TCP    bool
+	Rcode  uint16        // as sent, with OPT's upper bits
+	EDE    *dnswire.EDE  // the server's first; nil: none
+	Server string        // as configured
+	TCP    bool          // or TLS, or HTTPS
 	RTT    time.Duration // of the attempt that was answered
 }
 
@@ -86,9 +86,13 @@ type Group struct {
 }
 
 // New makes a Group; it opens no sockets. It returns an error only where
-// cfg.Validate does.
+// cfg.Validate does, or where cfg.CAFile cannot be read.
 func New(cfg Config, deps Deps) (*Group, error) {
 	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("upstream: %w", err)
+	}
+	roots, err := readRoots(cfg.CAFile)
+	if err != nil {
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
 	g := &Group{
@@ -102,8 +106,8 @@ func New(cfg Config, deps Deps) (*Group, error) {
 	}
 	g.metrics = newMetrics(deps.Registry, func() float64 { return float64(g.inFlight.Load()) })
 	for _, text := range cfg.Servers {
-		t, _ := parseTarget(text) // Validate has read it
-		g.servers = append(g.servers, newServer(g, text, t))
+		t, _ := parseTarget(text, cfg.Hosts) // Validate has read it
+		g.servers = append(g.servers, newServer(g, text, t, roots))
 	}
 	return g, nil
 }
@@ -115,7 +119,7 @@ func (g *Group) Run(ctx context.Context) error {
 	g.probe(ctx)
 	g.late.end()
 	for _, s := range g.servers {
-		s.pool.close()
+		s.close()
 	}
 	return nil
 }

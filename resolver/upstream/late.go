@@ -1,6 +1,9 @@
 package upstream
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 // late is what goes on after questions have been answered.
 type late struct {
@@ -39,13 +42,13 @@ func (x *exchange) linger() bool {
 	if x.stop == nil || !x.group.late.begin() {
 		return false
 	}
-	waited := 0
+	waited, due := 0, time.Time{}
 	for i := range x.tries {
 		t := &x.tries[i]
-		if t.open > 0 && !t.done && !t.late && !t.stream && len(t.udp) == 1 && t != x.winner && t.server.estimate.linger() {
+		if t.open > 0 && !t.done && !t.late && t.packets() == 1 && t != x.winner && t.server.estimate.linger() {
 			t.lingers = true
 			waited++
-			_ = t.udp[0].conn.SetReadDeadline(t.due) // fails only where it is closed
+			due = later(due, t.due)
 		} else {
 			t.closeUDP()
 		}
@@ -57,13 +60,20 @@ func (x *exchange) linger() bool {
 	go func() {
 		defer x.group.late.wg.Done()
 		defer x.close()
-		x.waitLate(waited)
+		x.waitLate(waited, due)
 	}()
 	return true
 }
 
-// waitLate waits for the answers of so many servers that lost.
-func (x *exchange) waitLate(waited int) {
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// waitLate waits for the answers of so many servers that lost, until due.
+func (x *exchange) waitLate(waited int, due time.Time) {
 	defer func() {
 		for i := range x.tries {
 			if t := &x.tries[i]; t.lingers {
@@ -71,9 +81,18 @@ func (x *exchange) waitLate(waited int) {
 			}
 		}
 	}()
+	timer := time.NewTimer(time.Until(due))
+	defer timer.Stop()
 	for waited > 0 {
 		var e event
 		select {
+		case <-timer.C:
+			for i := range x.tries {
+				if t := &x.tries[i]; t.lingers {
+					x.failed(t, "timeout")
+				}
+			}
+			return
 		case e = <-x.events:
 		case <-x.group.late.stop:
 			return

@@ -28,7 +28,7 @@ func TestTheEndOfAnExchangeIsNotWaitedForBusily(t *testing.T) {
 	x.end = time.Now().Add(20 * time.Millisecond)
 	x.step = x.end
 	// All has been asked, and an answer may still come.
-	x.tries[0].open, x.tries[0].noUDP, x.tries[0].stream = 1, true, true
+	x.tries[0].open, x.tries[0].noUDP, x.tries[0].streams = 1, true, 1
 	done := make(chan error, 1)
 	go func() {
 		_, err := x.loop()

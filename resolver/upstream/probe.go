@@ -27,7 +27,7 @@ func (g *Group) probe(ctx context.Context) {
 		case <-tick.C:
 		}
 		for _, s := range g.servers {
-			s.pool.prune()
+			s.pruneStreams()
 			if s.health.startProbe() {
 				wg.Go(func() { s.probe(ctx) })
 			}
@@ -41,8 +41,8 @@ func (s *server) probe(ctx context.Context) {
 	defer cancel()
 	q := &Question{Name: dnsname.Root(), Type: dnswire.TypeNS, Class: dnswire.ClassIN}
 	o := outcome{kind: kindFailed}
-	if s.stream {
-		o, _ = s.exchangeTCP(ctx, q, s.edns(), false)
+	if s.streamOnly() {
+		o, _ = s.exchange(ctx, q, s.edns(), false, s.health.isDown.Load(), func(outcome) {})
 	} else if d, err := s.sendUDP(ctx, q, s.edns()); err == nil {
 		stop := context.AfterFunc(ctx, func() { _ = d.conn.Close() })
 		end, _ := ctx.Deadline()
@@ -58,7 +58,7 @@ func (s *server) probe(ctx context.Context) {
 		s.health.endProbe(true) // stopped, not unanswered
 		return
 	}
-	answered := o.kind == kindAnswer || o.kind == kindTruncated || o.kind == kindNoEDNS && !o.bare
+	answered := o.kind == kindAnswer || o.kind == kindTruncated || o.kind == kindBadCookie || o.kind == kindNoEDNS && !o.bare
 	if answered {
 		s.success()
 	}

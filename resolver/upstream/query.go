@@ -8,9 +8,22 @@ import (
 	"github.com/weirdns/weir/internal/dnswire"
 )
 
-// maxQuery is the longest query that we send: header, name, type and class,
-// and an OPT without options.
-const maxQuery = dnswire.HeaderLen + dnsname.MaxWire + 4 + 11
+const (
+	// padTo is the block that encrypted queries are padded to (RFC 8467, section
+	// 4.1).
+	padTo = 128
+	// maxQuery is the longest query that we send: header, name, type and class,
+	// and an OPT with a cookie or padding.
+	maxQuery = dnswire.HeaderLen + dnsname.MaxWire + 4 + 11 + 4 + padTo
+)
+
+// how a query is built.
+type how struct {
+	randomCase, edns, stream bool
+	pad                      bool // to padTo
+	noID                     bool // 0, as for HTTP, which has its own way to tell answers apart
+	cookie                   *jar
+}
 
 // query is one query as sent: what an answer is checked against.
 type query struct {
@@ -19,10 +32,12 @@ type query struct {
 	exact  bool   // the answer must give the name back in the case sent
 	stream bool   // over TCP
 	edns   bool
-	limit  int // the longest answer that is taken
+	limit  int    // the longest answer that is taken
+	cookie []byte // as sent; empty: none
 	q      *Question
 	wire   []byte // the message
 	buf    [2 + maxQuery]byte
+	jar    [clientCookieLen + maxServerCookie]byte
 }
 
 // name is the question's name as sent.
@@ -33,17 +48,20 @@ func (s *query) name() []byte {
 // build writes a query for q with a new random ID. The ID, the port and the
 // case are all that keeps a forger out, so they come from the system's
 // generator and are drawn for every packet, never kept or derived.
-func (s *query) build(q *Question, cfg *Config, randomCase, edns, stream bool) {
+func (s *query) build(q *Question, cfg *Config, h how) {
 	var r [2 + 2 + (dnsname.MaxWire+7)/8]byte // ID, port, a bit per octet of the name
 	_, _ = rand.Read(r[:])                    // never fails
 	*s = query{
 		id:     binary.BigEndian.Uint16(r[0:]),
 		port:   binary.BigEndian.Uint16(r[2:]),
-		exact:  randomCase,
-		stream: stream,
-		edns:   edns,
+		exact:  h.randomCase,
+		stream: h.stream,
+		edns:   h.edns,
 		limit:  int(cfg.EDNSUDPSize),
 		q:      q,
+	}
+	if h.noID {
+		s.id = 0
 	}
 	flags := dnswire.FlagRD
 	if q.CD {
@@ -52,18 +70,26 @@ func (s *query) build(q *Question, cfg *Config, randomCase, edns, stream bool) {
 	if q.AD {
 		flags |= dnswire.FlagAD
 	}
-	h := dnswire.Header{ID: s.id, Flags: flags, QD: 1}
-	if edns {
-		h.AR = 1
+	head := dnswire.Header{ID: s.id, Flags: flags, QD: 1}
+	if h.edns {
+		head.AR = 1
 	}
-	w := dnswire.AppendHeader(s.buf[2:2], h) // two octets for the length over TCP
+	w := dnswire.AppendHeader(s.buf[2:2], head) // two octets for the length over TCP
 	w = dnswire.AppendQuestion(w, q.Name, q.Type, q.Class)
-	if edns {
-		w = dnswire.AppendOPT(w, dnswire.OPT{UDPSize: uint16(cfg.EDNSUDPSize), DO: q.DO})
+	if h.edns {
+		opt := dnswire.OPT{UDPSize: uint16(cfg.EDNSUDPSize), DO: q.DO}
+		if h.pad {
+			opt.PadTo = padTo
+		}
+		if h.cookie != nil {
+			s.cookie = h.cookie.append(s.jar[:0])
+			opt.Cookie = s.cookie
+		}
+		w = dnswire.AppendOPT(w, opt)
 	}
 	s.wire = w
 	binary.BigEndian.PutUint16(s.buf[:], uint16(len(w)))
-	if randomCase {
+	if h.randomCase {
 		randomize(s.name(), r[4:])
 	}
 }

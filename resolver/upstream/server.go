@@ -1,6 +1,10 @@
 package upstream
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +33,9 @@ type server struct {
 	group  *Group
 	health health
 	pool   pool
+	tls    *tls.Config // nil: not over TLS
+	https  atomic.Pointer[http.Client]
+	jar    jar // cookies
 
 	estimate  estimate
 	durations [rcodeLabels]atomic.Pointer[prometheus.Observer] // by response code, made when first seen
@@ -39,18 +46,51 @@ type server struct {
 	noEDNS  atomic.Int64 // until then without OPT
 	noCase  atomic.Int64 // until then without random case
 	strikes atomic.Int32 // questions in a row in which the case was wrong
+	crumbs  atomic.Int32 // or the cookie
 
 	mu      sync.Mutex
 	invalid map[reason]struct{} // logged once each
 }
 
-func newServer(g *Group, name string, t target) *server {
+func newServer(g *Group, name string, t target, roots *x509.CertPool) *server {
 	s := &server{target: t, name: name, group: g, epoch: time.Now(), invalid: map[reason]struct{}{}}
 	s.estimate.start(g.cfg.AttemptTimeout)
 	g.metrics.up.WithLabelValues(name).Set(1)
 	s.packets = g.metrics.packets.WithLabelValues(name, "udp")
-	s.streams = g.metrics.packets.WithLabelValues(name, "tcp")
+	s.streams = g.metrics.packets.WithLabelValues(name, max(overTCP, t.proto).String())
+	s.pool.ctx, s.pool.cancel = context.WithCancel(context.Background())
+	switch t.proto {
+	case overTLS:
+		s.tls = t.tlsConfig(roots, "dot")
+	case overHTTPS:
+		s.tls = t.tlsConfig(roots, "h2", "http/1.1")
+		s.https.Store(s.newHTTPS())
+	}
 	return s
+}
+
+// exchange asks s over a connection; see exchangeStream.
+func (s *server) exchange(ctx context.Context, q *Question, edns, redo, fresh bool, bad func(outcome)) (o outcome, redone bool) {
+	if s.proto == overHTTPS {
+		return s.exchangeHTTPS(ctx, q, edns, redo, fresh)
+	}
+	return s.exchangeStream(ctx, q, edns, redo, fresh, bad)
+}
+
+// close ends all connections.
+func (s *server) close() {
+	s.pool.close()
+	if h := s.https.Load(); h != nil {
+		h.CloseIdleConnections()
+	}
+}
+
+// cookies is what queries over UDP take theirs from; nil: they have none.
+func (s *server) cookies() *jar {
+	if !s.group.cfg.Cookies {
+		return nil
+	}
+	return &s.jar
 }
 
 func (s *server) success() {
@@ -137,6 +177,21 @@ func (s *server) caseKept() {
 	if s.strikes.Load() != 0 {
 		s.strikes.Store(0)
 	}
+	if s.crumbs.Load() != 0 {
+		s.crumbs.Store(0)
+	}
+}
+
+// cookieLost notes a question whose answers over UDP had everything right but
+// the cookie, while the server answered over TCP: a farm of servers, not all of
+// which have cookies, or not the same secret.
+func (s *server) cookieLost() {
+	if s.crumbs.Add(1) < caseStrikes {
+		return
+	}
+	s.crumbs.Store(0)
+	s.jar.suspend(noCaseFor)
+	s.group.log.Warn("upstream does not keep to its cookies; asked without for an hour", zap.String("upstream", s.name))
 }
 
 // caseLost notes a question whose answers over UDP had everything right but

@@ -76,30 +76,84 @@ func TestForgedOverUDPTrueOverTCP(t *testing.T) {
 	})
 }
 
-func TestForgedOverTCP(t *testing.T) {
-	eachForgery(t, func(t *testing.T, what string, s *dnstest.Server, q *upstream.Question) {
-		switch what {
-		case "oversize", "badcase", "otherport":
-			t.Skip("means nothing over TCP")
-		}
-		s.ScriptAll(dnstest.Forged(what))
-		g, reg := group(t, func(c *upstream.Config) { c.Servers = []string{"tcp://" + s.Addr()} })
-		for range 2 { // the second time too: nothing may be left on a kept connection
-			a, err := g.Exchange(t.Context(), q)
-			if !errors.Is(err, upstream.ErrInvalid) {
-				t.Errorf("got %+v, %v; want ErrInvalid", a, err)
-			}
-		}
-		if q := s.Queries(); len(q) == 2 && q[0].Port == q[1].Port {
-			t.Error("the connection was used again after a bad answer")
-		}
-		if want := countedAs[what]; value(t, reg, "weir_upstream_invalid_total", want) != 2 {
-			t.Errorf("not counted as %q", want)
-		}
-		s.ScriptAll(dnstest.Good())
-		a, err := g.Exchange(t.Context(), q)
-		mustBeTrue(t, a, err)
-	})
+// Over connections a liar is one that was chosen: what it says is held against
+// the question all the same.
+func TestForgedOverConnections(t *testing.T) {
+	id := dnstest.NewIdentity(t, "127.0.0.1")
+	for _, proto := range []string{"tcp", "tls", "https"} {
+		t.Run(proto, func(t *testing.T) {
+			eachForgery(t, func(t *testing.T, what string, s *dnstest.Server, q *upstream.Question) {
+				switch what {
+				case "oversize", "badcase", "otherport":
+					t.Skip("means nothing over TCP")
+				case "badid":
+					if proto == "https" {
+						t.Skip("the ID is 0")
+					}
+				}
+				addr := over(s, proto, id)
+				s.ScriptAll(dnstest.Forged(what))
+				g, reg := group(t, func(c *upstream.Config) {
+					c.Servers, c.CAFile = []string{addr}, id.CAFile
+					c.Timeout, c.AttemptTimeout = 300*time.Millisecond, 100*time.Millisecond
+				})
+				a, err := g.Exchange(t.Context(), q)
+				if !errors.Is(err, upstream.ErrInvalid) {
+					t.Errorf("got %+v, %v; want ErrInvalid", a, err)
+				}
+				ports := map[int]bool{}
+				for _, q := range s.Queries() {
+					if ports[q.Port] && proto != "https" {
+						t.Error("the connection was used again after a bad answer")
+					}
+					ports[q.Port] = true
+				}
+				if want := countedAs[what]; value(t, reg, "weir_upstream_invalid_total", want) == 0 {
+					t.Errorf("not counted as %q", want)
+				}
+			})
+		})
+	}
+}
+
+// The true answer behind the forged one on the same connection, and on the next.
+func TestForgedThenTrueOverConnections(t *testing.T) {
+	id := dnstest.NewIdentity(t, "127.0.0.1")
+	for _, proto := range []string{"tcp", "tls", "https"} {
+		t.Run(proto, func(t *testing.T) {
+			eachForgery(t, func(t *testing.T, what string, s *dnstest.Server, q *upstream.Question) {
+				switch what {
+				case "oversize", "badcase", "otherport":
+					t.Skip("means nothing over TCP")
+				case "badid":
+					if proto == "https" {
+						t.Skip("the ID is 0")
+					}
+				}
+				addr := over(s, proto, id)
+				s.ScriptAll(dnstest.Then(dnstest.Forged(what), 50*time.Millisecond, dnstest.Good()))
+				if proto == "https" { // has one answer to a question
+					s.ScriptAll(firstThen(dnstest.Forged(what), dnstest.Good()))
+				}
+				g, _ := group(t, func(c *upstream.Config) {
+					c.Servers, c.CAFile, c.Timeout = []string{addr}, id.CAFile, 20*time.Second
+				})
+				a, err := g.Exchange(t.Context(), q)
+				mustBeTrue(t, a, err)
+			})
+		})
+	}
+}
+
+// over is how s is asked by proto, as a server of a Config.
+func over(s *dnstest.Server, proto string, id *dnstest.Identity) string {
+	switch proto {
+	case "tls":
+		return "tls://" + s.ServeTLS(id)
+	case "https":
+		return "https://" + s.ServeHTTPS(id, nil) + "/dns-query"
+	}
+	return proto + "://" + s.Addr()
 }
 
 // A server that lies over UDP and TCP is passed over for the next one.

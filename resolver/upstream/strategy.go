@@ -48,7 +48,7 @@ func (g *Group) order() []try {
 }
 
 func newTry(s *server) try {
-	return try{server: s, noUDP: s.stream, noEDNS: !s.edns()}
+	return try{server: s, noUDP: s.streamOnly(), noEDNS: !s.edns()}
 }
 
 func has(tries []try, s *server) bool {

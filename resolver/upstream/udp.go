@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/weirdns/weir/internal/dnswire"
 )
 
 // kind is what came of waiting for an answer.
@@ -21,6 +23,7 @@ const (
 	kindAnswer    kind = iota
 	kindTruncated      // ask over TCP
 	kindNoEDNS         // ask without OPT
+	kindBadCookie      // ask again with the cookie that came with it
 	kindBad            // a packet that was no answer; more may come
 	kindTimeout
 	kindFailed // the server cannot be asked this way
@@ -33,6 +36,7 @@ type outcome struct {
 	bare   bool   // of kindNoEDNS: nothing but the ID vouches for it
 	reason reason // of kindBad
 	err    error  // of kindFailed
+	early  bool   // of kindFailed: a connection ended before anything was answered on it
 }
 
 // goesOn says whether the true answer may still come behind a packet: it may
@@ -52,6 +56,12 @@ func (s *server) judge(msg []byte, q *query, sent time.Time) (o outcome) {
 	}()
 	var r reply
 	bad := validate(msg, q, &r)
+	if bad == valid && r.cookie != nil {
+		s.jar.learn(q.cookie, r.cookie)
+		if r.rcode == dnswire.RcodeBadCookie {
+			return outcome{kind: kindBadCookie}
+		}
+	}
 	if bad == valid && !r.truncated && !r.noEDNS {
 		var out []byte
 		if out, bad = clean(msg, q, &r); bad == valid {
@@ -99,17 +109,17 @@ const (
 func (s *server) sendUDP(ctx context.Context, q *Question, edns bool) (*datagram, error) {
 	d := &datagram{server: s}
 	for try := 0; ; try++ {
-		d.query.build(q, &s.group.cfg, s.randomCase(), edns, false)
+		d.query.build(q, &s.group.cfg, how{randomCase: s.randomCase(), edns: edns, cookie: s.cookies()})
 		port := firstPort + uint16(uint32(d.query.port)*(1<<16-firstPort)>>16)
 		if try == portTries {
 			port = 0
 		}
 		local := netip.AddrPortFrom(netip.IPv4Unspecified(), port)
-		if s.addr.Addr().Is6() {
+		if s.addrs[0].Addr().Is6() {
 			local = netip.AddrPortFrom(netip.IPv6Unspecified(), port)
 		}
 		var err error
-		if d.conn, err = s.group.openUDP(ctx, local, s.addr); err == nil {
+		if d.conn, err = s.group.openUDP(ctx, local, s.addrs[0]); err == nil {
 			break
 		}
 		if port == 0 || !errors.Is(err, syscall.EADDRINUSE) {

@@ -63,6 +63,11 @@ func idle(t testing.TB, change func(*upstream.Config), servers ...*dnstest.Serve
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // closes what was kept
+		ended, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = g.Run(ended)
+	})
 	return g, reg
 }
 
@@ -145,8 +150,8 @@ func TestAnswersComeClean(t *testing.T) {
 		t.Errorf("answer described as %+v", a)
 	}
 	seen := s.Queries()[0]
-	if !seen.RD || !seen.CD || !seen.AD || !seen.EDNS || !seen.DO || seen.Size != 1232 || seen.Options != 0 {
-		t.Errorf("server saw %+v, want RD, CD, AD, DO, size 1232, no options", seen)
+	if !seen.RD || !seen.CD || !seen.AD || !seen.EDNS || !seen.DO || seen.Size != 1232 || seen.Options != 1 {
+		t.Errorf("server saw %+v, want RD, CD, AD, DO, size 1232, one option: the cookie", seen)
 	}
 	q.CD, q.DO, q.AD = false, false, false
 	ask(t, g, q)

@@ -26,6 +26,7 @@ const (
 	badLoop        reason = "loop"      // aliases in a circle, or too many
 	badTruncated   reason = "truncated" // TC over TCP
 	badRepack      reason = "repack"    // cannot be cleaned
+	badCookie      reason = "cookie"    // not our cookie, or none from a server that has them
 	badUnsolicited reason = "signal"    // FORMERR without question to a query without OPT
 	badPanic       reason = "panic"     // our own reader failed on it: a bug
 )
@@ -38,8 +39,9 @@ type reply struct {
 	noEDNS    bool // the server does not know OPT
 	bare      bool // noEDNS without a question: nobody vouches for it
 	ede       *dnswire.EDE
-	end       int // behind the last record
-	cut       int // where the records of the hop (OPT, TSIG) begin; end if none
+	cookie    []byte // the server's for us, of the message's memory; nil: none
+	end       int    // behind the last record
+	cut       int    // where the records of the hop (OPT, TSIG) begin; end if none
 	hops      uint16
 	repack    bool // something that must go is not at the end
 	chain     chain
@@ -125,6 +127,7 @@ func readRecords(msg []byte, s *query, r *reply) reason {
 	end := dnswire.HeaderLen + len(s.q.Name) + 4
 	walk := dnswire.Walk(msg, r.h, end)
 	opts := 0
+	var cookie []byte
 	for rec := (dnswire.Record{}); walk.Next(&rec); {
 		if !checkRecord(msg, &rec) {
 			return badFormat
@@ -145,10 +148,19 @@ func readRecords(msg []byte, s *query, r *reply) reason {
 			}
 			r.rcode |= uint16(rec.TTL>>24) << 4
 			r.ede = firstEDE(msg[rec.Data:rec.End])
+			cookie = option(msg[rec.Data:rec.End], dnswire.OptionCookie)
 		}
 	}
 	if walk.Err() != nil {
 		return badFormat
+	}
+	if len(s.cookie) > 0 {
+		if bad := checkCookie(s.cookie, cookie); bad != valid {
+			return bad
+		}
+		if len(cookie) > clientCookieLen {
+			r.cookie = cookie[clientCookieLen:]
+		}
 	}
 	if r.end = walk.Offset(); r.hops == 0 {
 		r.cut = r.end
@@ -161,14 +173,23 @@ func readRecords(msg []byte, s *query, r *reply) reason {
 
 // firstEDE finds an Extended DNS Error among options; a malformed list has none.
 func firstEDE(options []byte) *dnswire.EDE {
+	value := option(options, dnswire.OptionEDE)
+	if len(value) < 2 {
+		return nil
+	}
+	text := value[2:min(len(value), 2+dnswire.MaxEDEText)]
+	return &dnswire.EDE{Code: binary.BigEndian.Uint16(value), Text: bytes.Clone(text)}
+}
+
+// option finds the first option with a code; nil: there is none.
+func option(options []byte, want uint16) []byte {
 	for rest := options; len(rest) > 0; {
 		code, value, tail, ok := dnswire.NextOption(rest)
 		if !ok {
 			return nil
 		}
-		if code == dnswire.OptionEDE && len(value) >= 2 {
-			text := value[2:min(len(value), 2+dnswire.MaxEDEText)]
-			return &dnswire.EDE{Code: binary.BigEndian.Uint16(value), Text: bytes.Clone(text)}
+		if code == want {
+			return value
 		}
 		rest = tail
 	}

@@ -96,7 +96,7 @@ func TestValidateRefusesForOneReasonEach(t *testing.T) {
 		for _, tt := range tests {
 			cfg := DefaultConfig()
 			q := new(query)
-			q.build(&Question{Name: dnsname.MustParse("www.example"), Type: dns.TypeA, Class: 1}, &cfg, !stream, !tt.noOPT, stream)
+			q.build(&Question{Name: dnsname.MustParse("www.example"), Type: dns.TypeA, Class: 1}, &cfg, how{randomCase: !stream, edns: !tt.noOPT, stream: stream})
 			m := new(dns.Msg)
 			if err := m.Unpack(q.wire); err != nil {
 				t.Fatal(err)
