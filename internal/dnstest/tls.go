@@ -12,7 +12,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -138,7 +138,7 @@ func (s *Server) ServeHTTPS(id *Identity, conns *atomic.Int64) (addr string) {
 	}))
 	h.TLS = &tls.Config{Certificates: []tls.Certificate{id.TLS}}
 	h.EnableHTTP2 = true
-	h.Config.ErrorLog = log.New(io.Discard, "", 0) // clients that refuse the certificate are what some tests want
+	h.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // clients that refuse the certificate are what some tests want
 	if conns != nil {
 		h.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew {
