@@ -49,9 +49,9 @@ type Query struct {
 	EDNS     bool
 	DO       bool
 	Size     uint16 // EDNS UDP size
-	Options  int    // EDNS options
-	Padded   bool   // one of them is padding
-	Cookie   string // or a cookie, in hexadecimal
+	Options  int    // EDNS options, without cookie and padding
+	Padded   bool   // there is padding
+	Cookie   string // in hexadecimal
 	Length   int    // of the message as our own library packs it
 	Received time.Time
 }
@@ -204,13 +204,15 @@ func (s *Server) serve(ctx context.Context, w dns.ResponseWriter, m *dns.Msg) {
 	seen.Length = m.Len()
 	seen.Name, seen.Type = m.Question[0].Name, m.Question[0].Qtype
 	if opt := m.IsEdns0(); opt != nil {
-		seen.EDNS, seen.DO, seen.Size, seen.Options = true, opt.Do(), opt.UDPSize(), len(opt.Option)
+		seen.EDNS, seen.DO, seen.Size, seen.Options = true, opt.Do(), opt.UDPSize(), 0
 		for _, o := range opt.Option {
 			switch o := o.(type) {
 			case *dns.EDNS0_PADDING:
 				seen.Padded = true
 			case *dns.EDNS0_COOKIE:
 				seen.Cookie = o.Cookie
+			default:
+				seen.Options++
 			}
 		}
 	}

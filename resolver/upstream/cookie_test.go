@@ -103,7 +103,7 @@ func TestCookiesCanBeTurnedOff(t *testing.T) {
 	s := dnstest.NewServer(t, "example.", zone)
 	g, _ := group(t, func(c *upstream.Config) { c.Cookies = false }, s)
 	ask(t, g, question("www.example", dns.TypeA))
-	if q := s.Queries()[0]; q.Options != 0 {
-		t.Errorf("server saw %+v, want no options", q)
+	if q := s.Queries()[0]; q.Cookie != "" {
+		t.Errorf("server saw %+v, want no cookie", q)
 	}
 }

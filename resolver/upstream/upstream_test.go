@@ -150,7 +150,7 @@ func TestAnswersComeClean(t *testing.T) {
 		t.Errorf("answer described as %+v", a)
 	}
 	seen := s.Queries()[0]
-	if !seen.RD || !seen.CD || !seen.AD || !seen.EDNS || !seen.DO || seen.Size != 1232 || seen.Options != 1 {
+	if !seen.RD || !seen.CD || !seen.AD || !seen.EDNS || !seen.DO || seen.Size != 1232 || seen.Options != 0 || len(seen.Cookie) != 16 {
 		t.Errorf("server saw %+v, want RD, CD, AD, DO, size 1232, one option: the cookie", seen)
 	}
 	q.CD, q.DO, q.AD = false, false, false
