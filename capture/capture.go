@@ -56,6 +56,8 @@ type Config struct {
 	StreamIdle time.Duration `yaml:"stream_idle"`
 	// Live is how interfaces are read.
 	Live LiveConfig `yaml:"live"`
+	// Findings are what is looked for beyond single transactions.
+	Findings FindingsConfig `yaml:"findings"`
 	// Dnstap is where resolvers bring what they are asked.
 	Dnstap DnstapConfig `yaml:"dnstap"`
 }
@@ -75,7 +77,7 @@ func DefaultConfig() Config {
 	return Config{
 		Ports: []uint16{53}, Multicast: MulticastCount, DuplicateWindow: 20 * time.Millisecond, PairTimeout: 10 * time.Second, MaxPending: 1 << 16,
 		FragmentBytes: 16 << 20, FragmentTimeout: 30 * time.Second,
-		StreamBytes: 32 << 20, StreamIdle: time.Minute, Live: DefaultLiveConfig(), Dnstap: DefaultDnstapConfig(),
+		StreamBytes: 32 << 20, StreamIdle: time.Minute, Live: DefaultLiveConfig(), Dnstap: DefaultDnstapConfig(), Findings: DefaultFindingsConfig(),
 	}
 }
 
@@ -117,6 +119,7 @@ func (c *Config) Validate() error {
 	}
 	errs = append(errs, c.Live.validate()...)
 	errs = append(errs, c.Dnstap.validate()...)
+	errs = append(errs, c.Findings.validate()...)
 	return errors.Join(errs...)
 }
 
@@ -137,6 +140,7 @@ type Deps struct {
 	Inspector Inspector // nil: nothing is judged, and verdicts say so
 	// Sinks take every transaction. One that must lose nothing may block.
 	Sinks    []detect.Sink
+	Findings []detect.FindingSink // none: findings are not looked for
 	Log      *zap.Logger
 	Registry prometheus.Registerer
 }
@@ -149,6 +153,7 @@ type Capture struct {
 	// counted before would be lost, so that is refused.
 	workers atomic.Pointer[[]*worker]
 	live    atomic.Bool   // they are those of interfaces
+	watch   *watcher      // nil: nobody takes findings
 	refused atomic.Uint64 // connections for dnstap
 }
 
@@ -157,8 +162,8 @@ func New(cfg Config, deps Deps) (*Capture, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("capture: %w", err)
 	}
-	c := &Capture{cfg: cfg, deps: deps}
-	c.workers.Store(&[]*worker{newWorker(&c.cfg, &c.deps)})
+	c := &Capture{cfg: cfg, deps: deps, watch: newWatcher(&cfg.Findings, deps.Findings)}
+	c.workers.Store(&[]*worker{newWorker(&c.cfg, &c.deps, c.watch)})
 	if err := c.register(deps.Registry); err != nil {
 		return nil, fmt.Errorf("capture: metrics: %w", err)
 	}

@@ -238,6 +238,9 @@ func (c *Capture) register(reg prometheus.Registerer) error {
 	errs = append(errs, reg.Register(prometheus.NewCounterFunc(
 		prometheus.CounterOpts{Name: "weir_capture_dnstap_refused_total", Help: "Connections for dnstap that were closed since there were too many."},
 		func() float64 { return float64(c.refused.Load()) })))
+	if c.watch != nil {
+		errs = append(errs, c.watch.register(reg)...)
+	}
 	for d := firstDrop; d < dropCount; d++ {
 		counter("weir_capture_dropped_total", "Packets that are no DNS message that is read, by stage and reason.",
 			prometheus.Labels{"stage": dropNames[d].stage, "reason": dropNames[d].reason},

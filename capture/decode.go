@@ -24,6 +24,7 @@ const maxNested = 8
 type decoder struct {
 	ports     map[uint16]bool
 	multicast bool // mDNS and LLMNR are read
+	watch     bool // encrypted DNS is looked for
 	fragments *fragments
 
 	now   time.Time // of the packet
@@ -32,10 +33,11 @@ type decoder struct {
 	left  int       // packets and frames that may still come, one inside of the other
 
 	// What was found; which of them, tcp says.
-	tcp      bool
-	quoting  bool // it is inside of an ICMP error, and nothing of it is to be remembered
-	datagram datagram
-	segment  segment
+	tcp       bool
+	encrypted encrypted // a connection that begins; no client: none
+	quoting   bool      // it is inside of an ICMP error, and nothing of it is to be remembered
+	datagram  datagram
+	segment   segment
 }
 
 // decode finds the UDP datagram or the TCP segment of p on a DNS port, or says

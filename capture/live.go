@@ -75,7 +75,7 @@ func (c *Capture) split(n int) []*worker {
 	part.StreamBytes = max(minStreamBytes, c.cfg.StreamBytes/int64(n))
 	workers := make([]*worker, n)
 	for i := range workers {
-		workers[i] = newWorker(&part, &c.deps)
+		workers[i] = newWorker(&part, &c.deps, c.watch)
 	}
 	c.workers.Store(&workers)
 	c.live.Store(true)

@@ -53,7 +53,7 @@ func (c *Capture) OpenLive() (_ *Live, err error) {
 	if c.cfg.Multicast != MulticastOff {
 		ports = append(slices.Clone(ports), portMDNS, portLLMNR)
 	}
-	pass, err := filter(filterSpec{ports: ports, tunnels: cfg.Tunnels}, bpf.LoadExtension{Num: bpf.ExtProto}, 0)
+	pass, err := filter(filterSpec{ports: ports, tunnels: cfg.Tunnels, encrypted: c.watch != nil}, bpf.LoadExtension{Num: bpf.ExtProto}, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -54,6 +54,9 @@ func (w *worker) handle(d *datagram) {
 		w.counts.otherOpcodes.Add(1)
 	case !m.header.Response() && readable:
 		w.counts.queries.Add(1)
+		if w.watch != nil {
+			w.watch.asked(d, m)
+		}
 		if full := w.pending.add(d, m); full != nil {
 			w.counts.evicted.Add(1)
 			w.unanswered(full)
@@ -94,6 +97,9 @@ func (w *worker) response(d *datagram, m *message, p *pending) {
 	}
 	t.Source, t.Response, t.Upstream = detect.FromWire, d.payload, w.server(d.src.Addr())
 	t.Rcode = m.header.Rcode()
+	if w.watch != nil {
+		w.watch.answered(d, m.header.ID, &t.Query, p != nil)
+	}
 	if h, records, err := dnswire.WalkMessage(d.payload); err == nil && h.AR > 0 {
 		t.Rcode |= uint16(dnswire.ReadEDNS(d.payload, h, records.Offset()).ExtRcode) << 4
 	}

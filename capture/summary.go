@@ -1,6 +1,10 @@
 package capture
 
-import "time"
+import (
+	"time"
+
+	"github.com/weirdns/weir/detect"
+)
 
 // Streams counts what happened to TCP streams.
 type Streams struct {
@@ -44,8 +48,9 @@ type Summary struct {
 	Evicted           uint64                       `json:"evicted"` // of the unanswered, those that had to make room
 	MulticastRecorded uint64                       `json:"multicast_recorded"`
 	Streams           Streams                      `json:"streams"`
-	Kernel            *Kernel                      `json:"kernel,omitempty"` // nil: no interface was read
-	Panics            uint64                       `json:"panics"`           // recovered: each is a bug
+	Kernel            *Kernel                      `json:"kernel,omitempty"`   // nil: no interface was read
+	Findings          map[string]uint64            `json:"findings,omitempty"` // by kind, only those over 0
+	Panics            uint64                       `json:"panics"`             // recovered: each is a bug
 	FirstPacket       *time.Time                   `json:"first_packet"`
 	LastPacket        *time.Time                   `json:"last_packet"`
 	Drops             map[string]map[string]uint64 `json:"drops"` // by stage, then reason; only those over 0
@@ -62,6 +67,15 @@ func (c *Capture) Summary() Summary {
 		Streams:     Streams{Conflicts: n.conflicts.Load(), Gaps: n.gaps.Load(), Lost: n.lost.Load(), Unfinished: n.unfinished.Load()},
 		Panics:      n.panics.Load(),
 		FirstPacket: moment(n.first.Load()), LastPacket: moment(n.last.Load()), Drops: map[string]map[string]uint64{},
+	}
+	for k := range detect.FindingKinds {
+		if c.watch == nil || c.watch.found[k].Load() == 0 {
+			continue
+		}
+		if s.Findings == nil {
+			s.Findings = map[string]uint64{}
+		}
+		s.Findings[k.String()] = c.watch.found[k].Load()
 	}
 	if c.live.Load() {
 		s.Kernel = &Kernel{Received: n.received.Load(), Dropped: n.drops[dropKernel].Load()}

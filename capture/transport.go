@@ -39,6 +39,7 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 	case tunnelPort(from) || tunnelPort(to):
 		return d.udpTunnel(from, to, b[8:])
 	default:
+		d.quic(from, to, b[8:], a)
 		return dropUDPOther
 	}
 	if length == 0 {
@@ -78,6 +79,9 @@ func (d *decoder) tcpSegment(b []byte, missing int, a addresses) drop {
 	}
 	from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	if !d.ports[from] && !d.ports[to] {
+		if len(b) >= 20 {
+			d.hello(from, to, b[min(int(b[12]>>4)*4, len(b)):], a)
+		}
 		return dropTCPOther
 	}
 	if len(b) < 20 {

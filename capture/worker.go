@@ -22,6 +22,7 @@ type worker struct {
 
 	// Memory that is used again for every packet.
 	recents *recents
+	watch   *watcher // nil: nobody takes findings
 	decoder decoder
 	message message
 	tap     tapped
@@ -31,8 +32,9 @@ type worker struct {
 	servers map[netip.Addr]string
 }
 
-func newWorker(cfg *Config, deps *Deps) *worker {
+func newWorker(cfg *Config, deps *Deps, watch *watcher) *worker {
 	w := &worker{cfg: cfg, deps: deps, pending: newPairs(cfg.MaxPending, cfg.PairTimeout), servers: map[netip.Addr]string{}, recents: newRecents(cfg.DuplicateWindow)}
+	w.watch, w.decoder.watch = watch, watch != nil
 	w.decoder.multicast = cfg.Multicast != MulticastOff
 	w.counts.first.Store(noTime)
 	w.counts.last.Store(noTime)
@@ -73,7 +75,12 @@ func (w *worker) finishTables() {
 func (w *worker) packet(p *packet) {
 	w.counts.packets.Add(1)
 	w.counts.seen(p.time)
-	switch why := w.decode(p); why {
+	why := w.decode(p)
+	if w.decoder.encrypted.client.IsValid() {
+		w.watch.encrypted(&w.decoder.encrypted, p.time)
+		w.decoder.encrypted = encrypted{}
+	}
+	switch why {
 	case 0:
 		w.counts.messages.Add(1)
 		w.expire()

@@ -56,13 +56,18 @@ func (o *outputs) create(path string, stdout io.Writer) (io.Writer, error) {
 func (o *outputs) writer(path string, w *pdns.Writer) *sharedWriter {
 	shared := &sharedWriter{w: w}
 	o.writers = append(o.writers, shared)
+	o.closes(path, w)
+	return shared
+}
+
+// closes has w closed in front of its file.
+func (o *outputs) closes(path string, w io.Closer) {
 	o.closers = append(o.closers, func() error {
 		if err := w.Close(); err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		return nil
 	})
-	return shared
 }
 
 // flushEvery is how old a line may get before it is in its file, as of records

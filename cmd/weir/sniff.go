@@ -31,8 +31,9 @@ type sniffCmd struct {
 	Conf          string             `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
 	Transactions  string             `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
 	COF           string             `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
+	Findings      string             `placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers and answers that contradict each other, and write one JSON line for each; \"-\" is standard output."`
 	Summary       string             `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default for captures if no other output is asked for."`
-	ClientAddress pdns.ClientAddress `default:"truncated" placeholder:"full|truncated|none" help:"How much of clients' addresses the transactions hold."`
+	ClientAddress pdns.ClientAddress `default:"truncated" placeholder:"full|truncated|none" help:"How much of clients' addresses transactions and findings hold."`
 	Admin         *string            `placeholder:"ADDR" help:"While it goes on (interfaces, dnstap, --follow): address for metrics and health; empty switches them off. Overrides admin.listen."`
 	State         string             `placeholder:"DIR" help:"While it goes on: state folder. Overrides state_dir."`
 }
@@ -40,13 +41,13 @@ type sniffCmd struct {
 // Validate checks the flags against each other, for kong.
 func (c *sniffCmd) Validate() error {
 	outs := 0
-	for _, out := range []string{c.Transactions, c.COF, c.Summary} {
+	for _, out := range []string{c.Transactions, c.COF, c.Findings, c.Summary} {
 		if out == "-" {
 			outs++
 		}
 	}
 	if outs > 1 {
-		return errors.New("only one of --transactions, --cof and --summary can be standard output")
+		return errors.New("only one of --transactions, --cof, --findings and --summary can be standard output")
 	}
 	if c.Read != "" && c.Input != "" {
 		return errors.New("only one of --read and FILE")
@@ -128,7 +129,8 @@ type sniffer struct {
 	std       stdio
 	open      outputs
 	summary   io.Writer // nil: not asked for
-	lock      *os.File  // of the state folder
+	findings  []detect.FindingSink
+	lock      *os.File // of the state folder
 }
 
 // outputs opens what was asked for and returns the sinks.
@@ -154,6 +156,15 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 		w := pdns.NewCOFWriter(f, s.cfg.Records.COF, s.cfg.Records.SensorID)
 		sinks = append(sinks, s.open.writer(c.COF, w))
 	}
+	if c.Findings != "" {
+		f, err := s.open.create(c.Findings, s.std.out)
+		if err != nil {
+			return nil, err
+		}
+		w := pdns.NewFindingWriter(f, c.ClientAddress)
+		s.findings = append(s.findings, w)
+		s.open.closes(c.Findings, w)
+	}
 	if c.Summary != "" {
 		var err error
 		if s.summary, err = s.open.create(c.Summary, s.std.out); err != nil {
@@ -168,7 +179,7 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 // capture cannot even be opened, no output is touched.
 func (s *sniffer) read(ctx context.Context) (err error) {
 	c := s.cmd
-	if c.Transactions == "" && c.COF == "" && c.Summary == "" {
+	if c.Transactions == "" && c.COF == "" && c.Findings == "" && c.Summary == "" {
 		c.Summary = "-"
 	}
 	if _, err := os.Stat(c.Read); err != nil && c.Read != "-" {
@@ -179,7 +190,7 @@ func (s *sniffer) read(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	reader, err := capture.New(s.cfg.Capture, capture.Deps{Inspector: s.detection.detector, Sinks: sinks, Log: s.log, Registry: s.registry})
+	reader, err := capture.New(s.cfg.Capture, capture.Deps{Inspector: s.detection.detector, Sinks: sinks, Findings: s.findings, Log: s.log, Registry: s.registry})
 	if err != nil {
 		return err
 	}
@@ -212,7 +223,7 @@ func (c *sniffCmd) distinct() error {
 		info       os.FileInfo // nil: there is no such file yet
 	}
 	var seen []named
-	for _, n := range []named{{flag: "-r", path: c.Read}, {flag: "--transactions", path: c.Transactions}, {flag: "--cof", path: c.COF}, {flag: "--summary", path: c.Summary}} {
+	for _, n := range []named{{flag: "-r", path: c.Read}, {flag: "--transactions", path: c.Transactions}, {flag: "--cof", path: c.COF}, {flag: "--findings", path: c.Findings}, {flag: "--summary", path: c.Summary}} {
 		if n.path == "" || n.path == "-" {
 			continue
 		}

@@ -32,7 +32,7 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 		back = append(back, task{"records", recorder.Run})
 	}
 	reader, err := capture.New(s.cfg.Capture, capture.Deps{
-		Inspector: s.detection.detector, Sinks: sinks, Log: s.log.Named("capture"), Registry: s.registry,
+		Inspector: s.detection.detector, Sinks: sinks, Findings: s.findings, Log: s.log.Named("capture"), Registry: s.registry,
 	})
 	if err != nil {
 		return err
