@@ -37,6 +37,8 @@ type metrics struct {
 	denied                                atomic.Uint64
 	overloaded                            [admissions]atomic.Uint64
 	prefetches, prefetchSkipped           atomic.Uint64
+	snapshotSaved, snapshotFailed         atomic.Uint64
+	snapshotLoaded, snapshotRefused       atomic.Uint64
 	writeErrors, acceptErrors, tcpRefused atomic.Uint64
 	panics                                atomic.Uint64
 }
@@ -58,6 +60,8 @@ var (
 		"Queries that wait for an upstream.", nil, nil)
 	prefetchDesc = prometheus.NewDesc("weir_cache_prefetch_total",
 		"Answers fetched anew before their TTL was over, and those that were not because there was no place, or somebody asked already.", []string{"result"}, nil)
+	snapshotDesc = prometheus.NewDesc("weir_cache_snapshots_total",
+		"The cache written to its file (saved, failed) and read from it at the start (loaded, refused: damaged, or from the future).", []string{"result"}, nil)
 	panicsDesc = prometheus.NewDesc("weir_panics_recovered_total",
 		"Bugs on the query path that cost one client its answer.", nil, nil)
 )
@@ -121,7 +125,7 @@ func (m *metrics) response(r *request, latency time.Duration) {
 // Describe is part of prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, pendingDesc, prefetchDesc, panicsDesc,
+		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, pendingDesc, prefetchDesc, snapshotDesc, panicsDesc,
 	} {
 		ch <- d
 	}
@@ -155,6 +159,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for why := allTaken; why < admissions; why++ {
 		counter(droppedDesc, &m.overloaded[why], why.String())
 	}
+	counter(snapshotDesc, &m.snapshotSaved, "saved")
+	counter(snapshotDesc, &m.snapshotFailed, "failed")
+	counter(snapshotDesc, &m.snapshotLoaded, "loaded")
+	counter(snapshotDesc, &m.snapshotRefused, "refused")
 	counter(prefetchDesc, &m.prefetches, "started")
 	counter(prefetchDesc, &m.prefetchSkipped, "skipped")
 	counter(errorsDesc, &m.writeErrors, "write")

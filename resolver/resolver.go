@@ -40,6 +40,8 @@ type Deps struct {
 	Detector Inspector
 	Upstream Exchanger
 	Sinks    []detect.Sink // every transaction goes to each, in this order
+	// CacheFile is where the cache is kept over a restart; "": nowhere.
+	CacheFile string
 	// Suffixes say what a registered domain is, of which none may keep the
 	// others from being resolved; nil: the last two labels.
 	Suffixes *dnsname.Suffixes
@@ -50,15 +52,16 @@ type Deps struct {
 
 // Resolver serves queries. New it, Listen, then Run.
 type Resolver struct {
-	cfg      Config
-	log      *zap.Logger
-	detector Inspector
-	sinks    []detect.Sink
-	now      func() time.Time
-	cache    *cache.Cache
-	metrics  *metrics
-	flights  flights
-	limits   *tcpLimits
+	cfg       Config
+	log       *zap.Logger
+	detector  Inspector
+	sinks     []detect.Sink
+	now       func() time.Time
+	cacheFile string
+	cache     *cache.Cache
+	metrics   *metrics
+	flights   flights
+	limits    *tcpLimits
 
 	live atomic.Pointer[live]
 
@@ -93,15 +96,16 @@ func New(cfg Config, deps Deps) (*Resolver, error) {
 		return nil, err
 	}
 	s := &Resolver{
-		cfg:      cfg,
-		log:      deps.Log,
-		detector: deps.Detector,
-		sinks:    deps.Sinks,
-		cache:    cache.New(cfg.Cache, deps.Registry),
-		now:      deps.Now,
-		limits:   newTCPLimits(cfg.TCP),
-		pending:  newShares(cfg.MaxPending, deps.Suffixes),
-		flights:  newFlights(newShares(int(cfg.Upstream.MaxInFlight), deps.Suffixes)),
+		cfg:       cfg,
+		log:       deps.Log,
+		detector:  deps.Detector,
+		sinks:     deps.Sinks,
+		cache:     cache.New(cfg.Cache, deps.Registry),
+		now:       deps.Now,
+		cacheFile: deps.CacheFile,
+		limits:    newTCPLimits(cfg.TCP),
+		pending:   newShares(cfg.MaxPending, deps.Suffixes),
+		flights:   newFlights(newShares(int(cfg.Upstream.MaxInFlight), deps.Suffixes)),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -198,8 +202,14 @@ func (s *Resolver) Run(ctx context.Context) error {
 	for _, t := range s.tcp {
 		run(t.run)
 	}
+	if s.keepsCache() {
+		wg.Go(func() { s.keepCache(ctx) })
+	}
 	wg.Wait()     // nobody reads any more, so no exchange begins
 	s.work.Wait() // every exchange has delivered its answers
+	if s.keepsCache() {
+		s.saveCache()
+	}
 	s.Close()
 	return errors.Join(errs...)
 }
@@ -212,6 +222,12 @@ func (s *Resolver) Close() {
 	for _, t := range s.tcp {
 		t.close()
 	}
+}
+
+// FlushCache forgets the answers for name and, with subtree, for all names below
+// it, and returns how many they were.
+func (s *Resolver) FlushCache(name dnsname.Name, subtree bool) int {
+	return s.cache.FlushName(name, subtree)
 }
 
 func (s *Resolver) getRequest() *request { return s.requests.Get().(*request) }

@@ -25,6 +25,7 @@ const socketName = "weir.sock"
 func (s *service) routes() []web.Route {
 	return []web.Route{
 		{Pattern: "GET /api/v1/status", Handler: web.Answer(s.status), Public: true},
+		{Pattern: "POST /api/v1/cache/flush", Handler: web.Answer(s.flushCache)},
 	}
 }
 

@@ -50,6 +50,7 @@ type commands struct {
 	Features    featuresCmd    `cmd:"" help:"Write the feature matrix of names, for training."`
 	Lists       listsCmd       `cmd:"" help:"Look into lists."`
 	Status      statusCmd      `cmd:"" help:"Say how a running weir is: listeners, upstreams, lists, model, records."`
+	Cache       cacheCmd       `cmd:"" help:"Forget answers in the cache of a running weir."`
 	Check       checkCmd       `cmd:"" help:"Say whether a configuration file is valid and the resolver would start with it."`
 	Defaults    defaultsCmd    `cmd:"" help:"Print the default configuration, annotated."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running weir whether it is ready; exit 0 if so."`

@@ -174,7 +174,7 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	}
 	s.resolver, err = resolver.New(cfg.Resolver, resolver.Deps{
 		Log: log.Named("resolver"), Registry: s.registry, Detector: s.detection.detector, Upstream: s.upstreams, Sinks: sinks,
-		Suffixes: dnsname.DefaultSuffixes(),
+		Suffixes: dnsname.DefaultSuffixes(), CacheFile: s.cachePath(),
 	})
 	if err != nil {
 		return nil, exitWith(exitConfig, err)

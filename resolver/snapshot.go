@@ -1,0 +1,86 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// keepCache brings the cache back from its file and then writes it there every
+// snapshot_interval until ctx ends. Queries are answered meanwhile.
+func (s *Resolver) keepCache(ctx context.Context) {
+	s.loadCache()
+	tick := time.NewTicker(s.cfg.Cache.SnapshotInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			s.saveCache()
+		}
+	}
+}
+
+// keepsCache says whether the cache outlives the process.
+func (s *Resolver) keepsCache() bool {
+	return s.cacheFile != "" && s.cfg.Cache.SnapshotInterval > 0
+}
+
+func (s *Resolver) loadCache() {
+	f, err := os.Open(s.cacheFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var n int
+	if err == nil {
+		defer f.Close()
+		n, err = s.cache.Load(f, s.now())
+	}
+	if err != nil {
+		s.metrics.snapshotRefused.Add(1)
+		s.log.Warn("the cache's snapshot is not used", zap.String("file", s.cacheFile), zap.Error(err))
+		return
+	}
+	s.metrics.snapshotLoaded.Add(1)
+	s.log.Info("cache loaded", zap.Int("answers", n))
+}
+
+// saveCache replaces the file as a whole: who reads it finds the old one or the
+// new one.
+func (s *Resolver) saveCache() {
+	if err := s.writeCache(); err != nil {
+		s.metrics.snapshotFailed.Add(1)
+		s.log.Warn("the cache could not be saved", zap.String("file", s.cacheFile), zap.Error(err))
+		return
+	}
+	s.metrics.snapshotSaved.Add(1)
+}
+
+func (s *Resolver) writeCache() (err error) {
+	// Names that were asked for are in it: for its owner only.
+	f, err := os.CreateTemp(filepath.Dir(s.cacheFile), filepath.Base(s.cacheFile)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
+		}
+	}()
+	if _, err := s.cache.Save(f, s.now()); err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), s.cacheFile); err != nil {
+		return err
+	}
+	return f.Close()
+}
