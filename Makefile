@@ -12,7 +12,7 @@ FUZZTIME ?= 5000x
 DATA     ?= data
 IMAGE    ?= weir
 
-.PHONY: build run test allocs check format vet lint fuzz bench e2e model docker clean
+.PHONY: build run test allocs check format vet lint fuzz bench faults e2e model docker clean
 
 ## build: one static binary, bin/weir
 build:
@@ -34,6 +34,7 @@ allocs:
 
 ## check: what CI runs
 check: format vet lint test allocs fuzz
+	WEIR_FAULTS=short $(GO) test -count=1 -timeout 10m ./internal/faults
 
 format:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (gofmt -w):"; echo "$$out"; exit 1; fi
@@ -58,6 +59,12 @@ fuzz:
 ## bench: the Go benchmarks
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+## faults: what breaks around a running weir, with whole loads; then shortly, with the race detector
+faults:
+	@mkdir -p bin
+	WEIR_FAULTS=full $(GO) test -count=1 -timeout 30m ./internal/faults -v -table bin/faults.md
+	WEIR_FAULTS=short $(GO) test -count=1 -timeout 10m ./internal/faults -race-binary
 
 ## e2e: the binary between real DNS servers of the system (NSD, Unbound) and dig
 e2e: build
