@@ -12,7 +12,7 @@ FUZZTIME ?= 5000x
 DATA     ?= data
 IMAGE    ?= weir
 
-.PHONY: build run test allocs check format vet lint fuzz bench faults e2e model docker clean
+.PHONY: build run test allocs check format vet lint fuzz bench faults mutants respdiff e2e model docker clean
 
 ## build: one static binary, bin/weir
 build:
@@ -65,6 +65,14 @@ faults:
 	@mkdir -p bin
 	WEIR_FAULTS=full $(GO) test -count=1 -timeout 30m ./internal/faults -v -table bin/faults.md
 	WEIR_FAULTS=short $(GO) test -count=1 -timeout 10m ./internal/faults -race-binary
+
+## mutants: take each check of what comes from outside out in turn; a test must notice
+mutants:
+	WEIR_MUTANTS=1 $(GO) test -count=1 -timeout 60m -v ./internal/mutants
+
+## respdiff: the same questions to weir, Unbound and BIND, of a zone that Knot DNS signs
+respdiff:
+	WEIR_RESPDIFF=1 $(GO) test -count=1 -timeout 10m -v ./internal/respdiff
 
 ## e2e: the binary between real DNS servers of the system (NSD, Unbound) and dig
 e2e: build
