@@ -30,6 +30,8 @@ type Config struct {
 	Block BlockConfig `yaml:"block"`
 	// Model is the detector of generated names.
 	Model ModelConfig `yaml:"model"`
+	// Popularity has names that the model's detections only watch.
+	Popularity PopularityConfig `yaml:"popularity"`
 	// Answers says what of an answer is checked before the client gets it.
 	Answers AnswersConfig `yaml:"answers"`
 	// Groups are clients for whom something else holds. Default none.
@@ -110,9 +112,10 @@ type ListPolicy struct {
 // DefaultConfig is the policy without any configuration.
 func DefaultConfig() Config {
 	return Config{
-		Block:   BlockConfig{Action: ZeroIP.String(), TTL: 10 * time.Second},
-		Model:   ModelConfig{Mode: ModeMonitor, Level: LevelHigh.String(), CacheEntries: 1 << 17},
-		Answers: AnswersConfig{CNAME: ModeEnforce, Address: ModeMonitor, Rebinding: ModeMonitor},
+		Block:      BlockConfig{Action: ZeroIP.String(), TTL: 10 * time.Second},
+		Model:      ModelConfig{Mode: ModeMonitor, Level: LevelHigh.String(), CacheEntries: 1 << 17},
+		Popularity: PopularityConfig{Top: 100_000},
+		Answers:    AnswersConfig{CNAME: ModeEnforce, Address: ModeMonitor, Rebinding: ModeMonitor},
 	}
 }
 

@@ -37,11 +37,12 @@ type Detector struct {
 
 // state is what one query is judged by, from its first step to its last.
 type state struct {
-	policy *policy
-	model  *Model  // nil: none, and names go unscored
-	scores *scores // of this model
-	whys   *whys   // of this model
-	shadow *shadow // nil: no model is on trial
+	policy  *policy
+	model   *Model      // nil: none, and names go unscored
+	scores  *scores     // of this model
+	whys    *whys       // of this model
+	shadow  *shadow     // nil: no model is on trial
+	popular *Popularity // nil: nobody said
 }
 
 // New makes a Detector. model may be nil: names are then "not judged".
@@ -65,6 +66,7 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 	} else {
 		p.keepHits(old.policy)
 		next.shadow = old.shadow.resized(cfg.Model.CacheEntries)
+		next.popular = old.popular
 	}
 	if old != nil && old.model == model && model != nil && cfg.Model.CacheEntries <= len(old.scores.sets)*ways {
 		next.scores, next.whys = old.scores, old.whys
@@ -176,7 +178,8 @@ func (d *Detector) score(st *state, w *view, q *Query, v *Verdict) {
 	v.OneIn = d.site.oneIn(score)
 	if w.detects(&d.site, v) {
 		v.Why = st.whys.of(st.model, split)
-		w.model.apply(v, OriginModel, true)
+		v.Popular = st.popular.Has(split.Registered)
+		w.model.apply(v, OriginModel, !v.Popular)
 	}
 }
 

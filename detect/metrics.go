@@ -16,6 +16,7 @@ type metrics struct {
 	// gave them and the level that the model on trial did.
 	compared     [len(levelNames)][len(levelNames)]atomic.Uint64
 	shadowFailed atomic.Uint64
+	popular      atomic.Int64 // domains in Popularity
 	score        prometheus.Histogram
 	took         prometheus.Histogram
 	model        *prometheus.GaugeVec
@@ -41,6 +42,8 @@ var (
 var (
 	siteNamesDesc = prometheus.NewDesc("weir_site_names",
 		"Registered domains that the site's own figures of scores rest on.", nil, nil)
+	popularDesc = prometheus.NewDesc("weir_popular_names",
+		"Registered domains that the configured lists agree are popular.", nil, nil)
 	siteResultsDesc = prometheus.NewDesc("weir_site_names_total",
 		"Registered domains that resolved with a new score, by whether the site's figures counted them.",
 		[]string{"result"}, nil)
@@ -102,6 +105,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- comparedDesc
 	ch <- shadowFailedDesc
 	ch <- siteNamesDesc
+	ch <- popularDesc
 	ch <- siteResultsDesc
 }
 
@@ -128,6 +132,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(siteNamesDesc, prometheus.GaugeValue, float64(m.site.Names()))
+	ch <- prometheus.MustNewConstMetric(popularDesc, prometheus.GaugeValue, float64(m.popular.Load()))
 	for i := range m.site.results {
 		ch <- prometheus.MustNewConstMetric(siteResultsDesc, prometheus.CounterValue, float64(m.site.results[i].Load()), siteResults[i])
 	}

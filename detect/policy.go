@@ -81,6 +81,7 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	if c.Model.CacheEntries < minScoreEntries || c.Model.CacheEntries > maxScoreEntries {
 		errs = append(errs, fmt.Errorf("model.cache_entries: must be %d to %d, got %d", minScoreEntries, maxScoreEntries, c.Model.CacheEntries))
 	}
+	c.Popularity.parse(&errs)
 	ruleFor := func(field, own, mode string, ede uint16) rule {
 		r := rule{action: action, enforced: mode == ModeEnforce}
 		if own != "" {

@@ -43,7 +43,12 @@ func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer) (*det
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
 	}
+	popular, err := loadPopularity(cfg)
+	if err != nil {
+		return nil, err
+	}
 	d.SetShadow(models.shadow)
+	d.SetPopularity(popular)
 	return &detection{lists: lists, models: models, detector: d}, nil
 }
 
@@ -96,6 +101,14 @@ func loadModel(setting, path string) (*detect.Model, error) {
 		return nil, exitWith(exitIntegrity, fmt.Errorf("%s: %s: %w", setting, path, err))
 	}
 	return m, nil
+}
+
+func loadPopularity(cfg *config) (*detect.Popularity, error) {
+	p, err := detect.LoadPopularity(cfg.Detect.Popularity, dnsname.DefaultSuffixes())
+	if err != nil {
+		return nil, exitWith(exitIntegrity, fmt.Errorf("detect.popularity.files: %w", err))
+	}
+	return p, nil
 }
 
 // newRegistry is a registry of our own, with what Go and the system say of the

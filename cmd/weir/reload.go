@@ -41,6 +41,10 @@ func (s *service) reload(load func() (*config, error)) error {
 	if err != nil {
 		return err
 	}
+	popular, err := loadPopularity(next)
+	if err != nil {
+		return err
+	}
 	up, err := s.upstreams.prepare(next.Resolver.Upstream)
 	if err != nil {
 		return err
@@ -53,6 +57,7 @@ func (s *service) reload(load func() (*config, error)) error {
 		return err
 	}
 	s.detection.detector.SetShadow(models.shadow)
+	s.detection.detector.SetPopularity(popular)
 	s.upstreams.swap(up)
 	if err := s.resolver.Swap(next.Resolver, s.upstreams); err != nil {
 		return err
