@@ -2,49 +2,46 @@ package detect
 
 import (
 	"bytes"
-	"sync"
 
 	"github.com/weirdns/weir/internal/dnsname"
 )
 
-// specialZones are the names that are not part of the public DNS, whatever
-// stands below them: RFC 6761 (test, localhost, invalid, example), 6762
-// (local), 7686 (onion), 8375 (home.arpa), 9476 (alt), ICANN's internal, the
-// suffixes that cluster and home software made customary, and those that RFC
-// 6762, appendix G, names as in private use.
-var specialZones = sync.OnceValue(func() map[string]bool {
-	zones := map[string]bool{}
-	for _, s := range []string{
-		"test", "localhost", "invalid", "example", "local", "onion", "home.arpa", "alt", "internal",
-		"intranet", "private", "corp", "home", "lan", "localdomain", "workgroup", "cluster.local",
-		"ipv4only.arpa", "resolver.arpa", "service.arpa",
-	} {
-		zones[string(dnsname.MustParse(s))] = true
-	}
-	return zones
-})
+var idn = []byte("xn--")
 
-var (
-	arpa = dnsname.MustParse("arpa")
-	idn  = []byte("xn--")
-)
+// special says whether a top label is not part of the public DNS, whatever
+// stands below it: RFC 6761 (test, localhost, invalid, example), 6762 (local),
+// 7686 (onion), 9476 (alt), ICANN's internal, the suffixes that home software
+// made customary, and those that RFC 6762, appendix G, names as in private use.
+// (home.arpa and its like are below arpa, which is not judged either.)
+func special(top []byte) bool {
+	switch string(top) {
+	case "test", "localhost", "invalid", "example", "local", "onion", "alt", "internal",
+		"intranet", "private", "corp", "home", "lan", "localdomain", "workgroup":
+		return true
+	}
+	return false
+}
 
 // classify says whether a name is one that the model can judge, and if not,
-// why. special is specialZones, looked up once by the caller.
-func classify(n dnsname.Name, split dnsname.Split, ownZones []dnsname.Name, special map[string]bool) Reason {
+// why.
+func classify(n dnsname.Name, split dnsname.Split, ownZones []dnsname.Name) Reason {
+	if r := classifyName(n, split, ownZones); r != Scored {
+		return r
+	}
+	return classifyDomain(split.Registered)
+}
+
+// classifyName is what the whole name says.
+func classifyName(n dnsname.Name, split dnsname.Split, ownZones []dnsname.Name) Reason {
+	top := topLabel(n)
 	switch {
-	case n.Within(arpa):
+	case string(top) == "arpa":
 		return ReverseZone
 	case within(n, ownZones):
 		return OwnZone
-	}
-	for at := n; len(at) > 1; at = at.Parent() {
-		if special[string(at)] {
-			return SpecialUse
-		}
-	}
-	switch {
-	case len(n) <= 1 || len(n.Parent()) <= 1:
+	case special(top):
+		return SpecialUse
+	case len(top)+2 >= len(n):
 		if split.Known {
 			return PublicSuffix // "com" is a suffix, "printer" a host
 		}
@@ -52,24 +49,33 @@ func classify(n dnsname.Name, split dnsname.Split, ownZones []dnsname.Name, spec
 	case split.Registered == nil:
 		return PublicSuffix
 	}
-	label := split.Registered.Label()
+	return Scored
+}
+
+// classifyDomain is what its registered domain says, which has a score only if
+// this is Scored.
+func classifyDomain(registered dnsname.Name) Reason {
+	label := registered.Label()
 	switch {
 	case label[0] == '_':
 		return ServiceLabel
 	case bytes.HasPrefix(label, idn):
 		return IDN
-	case !dnsname.Hostlike(label) || onlyDigits(topLabel(n)):
+	case !dnsname.Hostlike(label) || onlyDigits(topLabel(registered)):
 		return NotHost
 	}
 	return Scored
 }
 
-// topLabel is a name's rightmost label.
+// topLabel is a name's rightmost label, empty for the root.
 func topLabel(n dnsname.Name) []byte {
-	for len(n.Parent()) > 1 {
-		n = n.Parent()
+	for {
+		parent := n.Parent()
+		if len(parent) <= 1 {
+			return n.Label()
+		}
+		n = parent
 	}
-	return n.Label()
 }
 
 // onlyDigits: no top level domain is a number, but the end of every IPv4

@@ -29,7 +29,6 @@ type Deps struct {
 // Swap replaces policy and model under their feet.
 type Detector struct {
 	deps    Deps
-	special map[string]bool
 	state   atomic.Pointer[state]
 	metrics *metrics
 	site    Site
@@ -47,7 +46,7 @@ type state struct {
 
 // New makes a Detector. model may be nil: names are then "not judged".
 func New(cfg Config, lists map[string]ListPolicy, model *Model, deps Deps) (*Detector, error) {
-	d := &Detector{deps: deps, special: specialZones()}
+	d := &Detector{deps: deps}
 	d.metrics = newMetrics(deps.Registry, &d.site)
 	deps.Registry.MustRegister(hitsCollector{d})
 	return d, d.Swap(cfg, lists, model)
@@ -151,11 +150,14 @@ func (d *Detector) score(st *state, w *view, q *Query, v *Verdict) {
 	}
 	split := d.deps.Suffixes.Split(q.Name)
 	v.Registered = split.Registered
-	if v.Unscored = classify(q.Name, split, st.policy.ownZones, d.special); v.Unscored != Scored {
+	if v.Unscored = classifyName(q.Name, split, st.policy.ownZones); v.Unscored != Scored {
 		return
 	}
 	score, ok := st.scores.get(split.Registered)
 	if !ok {
+		if v.Unscored = classifyDomain(split.Registered); v.Unscored != Scored {
+			return
+		}
 		var err error
 		began := time.Now() // for a metric only: no verdict depends on it
 		if score, err = st.model.Score(split); err != nil {
@@ -218,7 +220,7 @@ func (d *Detector) public(st *state, n dnsname.Name) bool {
 		return false
 	}
 	split := d.deps.Suffixes.Split(n)
-	switch classify(n, split, st.policy.ownZones, d.special) {
+	switch classify(n, split, st.policy.ownZones) {
 	case Scored, IDN, ServiceLabel:
 		return split.Known // a top label that nobody knows is some site's own
 	}

@@ -2,11 +2,12 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/weirdns/weir/detect"
@@ -24,19 +25,19 @@ type scoreCmd struct {
 // scored is one line of output. Score is null, not 0, for a name without one,
 // and so is the probability of a model without a calibration.
 type scored struct {
-	Name        string             `json:"name"`
-	Registered  string             `json:"registered_domain"`
-	Scored      bool               `json:"scored"`
-	Reason      string             `json:"reason"`
-	Error       string             `json:"error,omitempty"`
-	Score       *float64           `json:"score"`
-	Probability *float64           `json:"probability"`
-	Level       string             `json:"level"`
-	Origin      string             `json:"origin"`
-	Action      string             `json:"action"`
-	Enforced    bool               `json:"enforced"`
-	Matches     []scoredMatch      `json:"matches,omitempty"`
-	Features    map[string]float64 `json:"features,omitempty"`
+	Name        string          `json:"name"`
+	Registered  string          `json:"registered_domain"`
+	Scored      bool            `json:"scored"`
+	Reason      string          `json:"reason"`
+	Error       string          `json:"error,omitempty"`
+	Score       *float64        `json:"score"`
+	Probability *float64        `json:"probability"`
+	Level       string          `json:"level"`
+	Origin      string          `json:"origin"`
+	Action      string          `json:"action"`
+	Enforced    bool            `json:"enforced"`
+	Matches     []scoredMatch   `json:"matches,omitempty"`
+	Features    json.RawMessage `json:"features,omitempty"`
 }
 
 type scoredMatch struct {
@@ -62,68 +63,63 @@ func (c *scoreCmd) Run(std stdio) error {
 		return err
 	}
 	out := bufio.NewWriterSize(std.out, 64<<10)
-	s := &scorer{detection: d, out: json.NewEncoder(out), features: c.Features}
-	s.out.SetEscapeHTML(false)
-	return errors.Join(s.judgeArgs(c.Names, std.in), out.Flush())
+	return errors.Join(c.judge(d, std.in, out), out.Flush())
 }
 
-type scorer struct {
-	detection *detection
-	out       *json.Encoder
-	features  bool
-	verdict   detect.Verdict
-	vector    []float64
-}
-
-func (s *scorer) judgeArgs(names []string, in io.Reader) error {
-	for _, name := range names {
-		judge := func() error { return s.judge(name) }
+// judge writes a line for each name of the arguments, and of in for "-".
+func (c *scoreCmd) judge(d *detection, in io.Reader, out io.Writer) error {
+	for _, name := range c.Names {
 		if name == "-" {
-			judge = func() error { return s.judgeAll(in) }
-		}
-		if err := judge(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// maxLine bounds a line of input. Four octets of text can stand for one of a
-// name, so every name fits.
-const maxLine = 64 << 10
-
-func (s *scorer) judgeAll(in io.Reader) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(make([]byte, 0, 4096), maxLine)
-	n := 0
-	for lines.Scan() {
-		n++
-		if lines.Text() == "" {
+			if err := c.judgeAll(d, in, out); err != nil {
+				return err
+			}
 			continue
 		}
-		if err := s.judge(lines.Text()); err != nil {
+		s := c.newScorer(d)
+		if err := s.judge(name); err != nil {
+			return err
+		}
+		if _, err := out.Write(s.out.Bytes()); err != nil {
 			return err
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("standard input, line %d: %w", n+1, err)
-	}
 	return nil
+}
+
+// scorer judges names one after the other and keeps the lines.
+type scorer struct {
+	detection *detection
+	out       bytes.Buffer
+	lines     *json.Encoder // into out
+	features  []string      // names of what is printed beside the score
+	verdict   detect.Verdict
+	vector    []float64
+	object    []byte
+}
+
+func (c *scoreCmd) newScorer(d *detection) *scorer {
+	s := &scorer{detection: d}
+	if c.Features && d.models.live != nil {
+		s.features = d.models.live.FeatureNames()
+	}
+	s.lines = json.NewEncoder(&s.out)
+	s.lines.SetEscapeHTML(false)
+	return s
 }
 
 func (s *scorer) judge(text string) error {
 	name, err := dnsname.Parse(text)
 	if err != nil {
-		return s.out.Encode(notAName(text, err))
+		return s.lines.Encode(notAName(text, err))
 	}
 	v := &s.verdict
 	q := detect.Query{Time: time.Now(), Name: name, Type: dnswire.TypeA, Class: dnswire.ClassIN}
 	s.detection.detector.Inspect(&q, v)
 	line := newScored(text, v)
-	if line.Scored && s.features {
+	if line.Scored && s.features != nil {
 		line.Features = s.vectorOf(name)
 	}
-	return s.out.Encode(line)
+	return s.lines.Encode(line)
 }
 
 func notAName(text string, err error) *scored {
@@ -151,12 +147,18 @@ func newScored(text string, v *detect.Verdict) *scored {
 	return line
 }
 
-func (s *scorer) vectorOf(name dnsname.Name) map[string]float64 {
+// vectorOf is the vector of a name as a JSON object, in the order of the
+// features. It is good until the next one.
+func (s *scorer) vectorOf(name dnsname.Name) json.RawMessage {
 	model := s.detection.models.live
 	s.vector = model.Features(s.vector[:0], dnsname.DefaultSuffixes().Split(name))
-	out := make(map[string]float64, len(s.vector))
-	for i, f := range model.FeatureNames() {
-		out[f] = s.vector[i]
+	s.object = append(s.object[:0], '{')
+	for i, f := range s.features {
+		if i > 0 {
+			s.object = append(s.object, ',')
+		}
+		s.object = strconv.AppendQuote(s.object, f)
+		s.object = strconv.AppendFloat(append(s.object, ':'), s.vector[i], 'g', -1, 64)
 	}
-	return out
+	return append(s.object, '}')
 }

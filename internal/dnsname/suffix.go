@@ -38,6 +38,7 @@ type Suffixes struct {
 type suffixRule struct {
 	exact, wildcard, exception bool
 	private                    bool
+	below                      bool // rules for names below this one exist
 }
 
 // DefaultSuffixes is the list that the module was built with.
@@ -73,6 +74,11 @@ func compileSuffixes(rules []publicsuffix.Rule) (*Suffixes, error) {
 			rule.exact = true
 		}
 		s.rules[string(name)] = rule
+		for up := name.Parent(); len(up) > 1; up = up.Parent() {
+			above := s.rules[string(up)]
+			above.below = true
+			s.rules[string(up)] = above
+		}
 		if rule.wildcard {
 			s.wild.add(name)
 		}
@@ -93,23 +99,39 @@ func (s *Suffixes) Split(n Name) Split {
 	if len(n) <= 1 {
 		return Split{}
 	}
-	// The two names above at, the longer first, as the walk goes right.
-	var above, above2 Name
+	// From the right: most names end in a rule or two, and what stands left of
+	// the last one need not be looked up.
+	var starts [MaxWire / 2]uint8
+	labels := 0
 	for at := n; len(at) > 1; at = at.Parent() {
-		rule, ok := s.rules[string(at)]
+		starts[labels] = uint8(len(n) - len(at))
+		labels++
+	}
+	from := func(label int) Name { // nil: there are not as many labels
+		if label < 0 {
+			return nil
+		}
+		return n[starts[label]:]
+	}
+	out := Split{Registered: from(labels - 2), Suffix: from(labels - 1)}
+	for i := labels - 1; i >= 0; i-- {
+		rule, ok := s.rules[string(from(i))]
 		switch {
 		case !ok:
+			return out
 		case rule.exception:
 			// The exception's own first label is not part of the suffix.
-			return Split{Registered: at, Suffix: at.Parent(), Private: rule.private, Known: true}
-		case rule.wildcard && above != nil:
-			return Split{Registered: above2, Suffix: above, Private: rule.private, Known: true}
+			return Split{Registered: from(i), Suffix: from(i).Parent(), Private: rule.private, Known: true}
+		case rule.wildcard && i > 0:
+			out = Split{Registered: from(i - 2), Suffix: from(i - 1), Private: rule.private, Known: true}
 		case rule.exact:
-			return Split{Registered: above, Suffix: at, Private: rule.private, Known: true}
+			out = Split{Registered: from(i - 1), Suffix: from(i), Private: rule.private, Known: true}
 		}
-		above2, above = above, at
+		if !rule.below {
+			return out
+		}
 	}
-	return Split{Registered: above2, Suffix: above}
+	return out
 }
 
 // IsSuffix says whether n is at or above a public suffix: the root, a known
