@@ -28,7 +28,7 @@ func (a *answer) alias(r *dnswire.Record, response []byte) {
 
 // target judges a name that the answer leads to.
 func (a *answer) target(name dnsname.Name) {
-	if mode := a.st.policy.cname; mode != ModeOff {
+	if mode := a.st.policy.cname; mode != ModeOff && !a.d.timedAllow(a.q, name, a.v, MatchTarget) {
 		var buf [4]blocklist.Hit
 		a.hits(a.snapshot.Match(buf[:0], name), MatchTarget, mode)
 	}

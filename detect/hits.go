@@ -1,10 +1,13 @@
 package detect
 
 import (
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/detect/allow"
 )
 
 // Hits is what came of the queries that met one list, each query counted once,
@@ -83,7 +86,8 @@ func (d *Detector) Hits(list string) Hits {
 // before it where the list was there already.
 func (p *policy) keepHits(old *policy) {
 	p.hits = make(map[string]*listHits, len(p.lists)+1)
-	for name := range p.lists {
+	names := append(slices.Collect(maps.Keys(p.lists)), allow.List)
+	for _, name := range names {
 		if old != nil && old.hits[name] != nil {
 			p.hits[name] = old.hits[name]
 		} else {

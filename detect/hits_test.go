@@ -96,13 +96,16 @@ func TestHitsAreCountedOnceAQueryAndList(t *testing.T) {
 # HELP weir_list_hits_total Queries that met a list, once each, by the most that the list did to them: enforce, monitor (would have blocked), pass, observe or overruled.
 # TYPE weir_list_hits_total counter
 weir_list_hits_total{effect="enforce",list="a"} 3
+weir_list_hits_total{effect="enforce",list="timed allow"} 0
 weir_list_hits_total{effect="enforce",list="w"} 0
 weir_list_hits_total{effect="monitor",list="a"} 0
+weir_list_hits_total{effect="monitor",list="timed allow"} 0
 weir_list_hits_total{effect="monitor",list="w"} 2
 weir_list_hits_total{effect="overruled",list="a"} 1
 # HELP weir_list_last_hit_timestamp_seconds When a query last met the list; 0 for never.
 # TYPE weir_list_last_hit_timestamp_seconds gauge
 weir_list_last_hit_timestamp_seconds{list="a"} 1003
+weir_list_last_hit_timestamp_seconds{list="timed allow"} 0
 weir_list_last_hit_timestamp_seconds{list="w"} 1001
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "weir_list_hits_total", "weir_list_last_hit_timestamp_seconds"); err != nil {

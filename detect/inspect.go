@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/blocklist"
+	"github.com/weirdns/weir/detect/allow"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
 	"go.uber.org/zap"
@@ -23,6 +24,8 @@ type Deps struct {
 	Registry prometheus.Registerer
 	Lists    Lists
 	Suffixes *dnsname.Suffixes
+	// Allows are names that are let through for a while; nil: none.
+	Allows *allow.Book
 }
 
 // Detector judges names and answers. It is safe for use by many goroutines;
@@ -85,7 +88,8 @@ func (d *Detector) Model() *Model { return d.state.Load().model }
 
 // Inspect judges a query, in this order:
 //
-//  1. an allow list passes it, and nothing else is asked;
+//  1. an allow list passes it, or an operator for a while, and the model is not
+//     asked;
 //  2. the block lists, every one, so that the record names all that would have
 //     caught it; within a list exceptions come before blocks, as
 //     blocklist.Hit.Overruled says, and let the name pass that list only;
@@ -103,7 +107,7 @@ func (d *Detector) Inspect(q *Query, v *Verdict) {
 	w := st.policy.viewOf(q.Client, q.Time)
 	var buf [4]blocklist.Hit
 	hits := d.deps.Lists.Snapshot().MatchFrom(buf[:0], q.Name, q.Client)
-	allowed := false
+	allowed := d.timedAllow(q, q.Name, v, MatchName)
 	for i := range hits {
 		hit := &hits[i]
 		r := w.list(hit.List.Name)
@@ -121,6 +125,15 @@ func (d *Detector) Inspect(q *Query, v *Verdict) {
 		return
 	}
 	d.score(st, w, q, v)
+}
+
+// timedAllow says whether an operator lets a name through at the moment.
+func (d *Detector) timedAllow(q *Query, name dnsname.Name, v *Verdict, kind MatchKind) bool {
+	rule, reason, ok := d.deps.Allows.Match(name, q.Client, q.Time)
+	if ok {
+		v.add(Match{List: allow.List, Rule: rule, Info: reason, Kind: kind, Effect: EffectPass})
+	}
+	return ok
 }
 
 // Record counts the final verdict of a transaction: a Detector is a Sink, so

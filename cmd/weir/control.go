@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -23,10 +24,14 @@ const socketName = "weir.sock"
 // routes are the operations of the control API. Each area has its own file with
 // the handlers and the commands that call them.
 func (s *service) routes() []web.Route {
-	return []web.Route{
-		{Pattern: "GET /api/v1/status", Handler: web.Answer(s.status), Public: true},
-		{Pattern: "POST /api/v1/cache/flush", Handler: web.Answer(s.flushCache)},
-	}
+	return slices.Concat(
+		[]web.Route{
+			{Pattern: "GET /api/v1/status", Handler: web.Answer(s.status), Public: true},
+			{Pattern: "POST /api/v1/cache/flush", Handler: web.Answer(s.flushCache)},
+		},
+		s.listRoutes(),
+		s.allowRoutes(),
+	)
 }
 
 // socketPath is where the control socket belongs, "" without a state folder.

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/weirdns/weir/blocklist"
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/detect/allow"
 	"github.com/weirdns/weir/internal/dnsname"
 	"go.uber.org/zap"
 )
@@ -23,8 +24,9 @@ type detection struct {
 	detector *detect.Detector
 }
 
-// newDetection loads the model and makes the lists, which load fills.
-func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer) (*detection, error) {
+// newDetection loads the model and makes the lists, which load fills. allows may
+// be nil.
+func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, allows *allow.Book) (*detection, error) {
 	models, err := loadModels(&cfg.Detect, models{})
 	if err != nil {
 		return nil, err
@@ -38,7 +40,7 @@ func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer) (*det
 		return nil, exitWith(exitConfig, err)
 	}
 	d, err := detect.New(cfg.Detect, cfg.policies(), models.live, detect.Deps{
-		Log: log.Named("detect"), Registry: reg, Lists: lists, Suffixes: dnsname.DefaultSuffixes(),
+		Log: log.Named("detect"), Registry: reg, Lists: lists, Suffixes: dnsname.DefaultSuffixes(), Allows: allows,
 	})
 	if err != nil {
 		return nil, exitWith(exitConfig, err)

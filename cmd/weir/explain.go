@@ -69,7 +69,7 @@ func (c *explainCmd) Run(std stdio) error {
 	if err != nil {
 		return err
 	}
-	d, err := newDetection(cfg, zap.NewNop(), newRegistry())
+	d, err := newDetection(cfg, zap.NewNop(), newRegistry(), nil)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,9 @@ import (
 
 // listsCmd is what can be asked of lists.
 type listsCmd struct {
-	Check listsCheckCmd `cmd:"" help:"Read a list file and print what it would give, and each line that it would not take."`
+	Status  listsStatusCmd  `cmd:"" help:"Say how the lists of a running weir are: entries, age, hits, refused lines, errors."`
+	Refresh listsRefreshCmd `cmd:"" help:"Have a running weir refresh lists now, and say what came of each."`
+	Check   listsCheckCmd   `cmd:"" help:"Read a list file and print what it would give, and each line that it would not take."`
 }
 
 type listsCheckCmd struct {

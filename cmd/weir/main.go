@@ -49,6 +49,7 @@ type commands struct {
 	Explain     explainCmd     `cmd:"" help:"Say what is known of names and why: lists, score, what moved it, and the decision."`
 	Features    featuresCmd    `cmd:"" help:"Write the feature matrix of names, for training."`
 	Lists       listsCmd       `cmd:"" help:"Look into lists."`
+	Allow       allowCmd       `cmd:"" help:"Let a name through for a while, against lists and model."`
 	Status      statusCmd      `cmd:"" help:"Say how a running weir is: listeners, upstreams, lists, model, records."`
 	Cache       cacheCmd       `cmd:"" help:"Forget answers in the cache of a running weir."`
 	Check       checkCmd       `cmd:"" help:"Say whether a configuration file is valid and the resolver would start with it."`

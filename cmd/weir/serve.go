@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/detect/allow"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/resolver"
@@ -136,6 +137,9 @@ type service struct {
 	reloads   *prometheus.CounterVec
 	lock      *os.File // of the state folder
 	stateless error    // why there is no place for state
+
+	allows        *allow.Book
+	allowsRefused prometheus.Counter
 }
 
 // newService builds everything and binds every address. It starts nothing.
@@ -158,7 +162,8 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	} else if cfg.explicitState {
 		return nil, s.stateless
 	}
-	if s.detection, err = newDetection(cfg, log, s.registry); err != nil {
+	s.allows = s.openAllows()
+	if s.detection, err = newDetection(cfg, log, s.registry, s.allows); err != nil {
 		return nil, err
 	}
 	if s.upstreams, err = newUpstreams(cfg.Resolver.Upstream, log, s.registry); err != nil {
@@ -259,7 +264,7 @@ func (s *service) announce() {
 // rehearse builds what serve would build, short of sockets and folders.
 func rehearse(cfg *config) error {
 	log, reg := zap.NewNop(), newRegistry()
-	d, err := newDetection(cfg, log, reg)
+	d, err := newDetection(cfg, log, reg, nil)
 	if err != nil {
 		return err
 	}

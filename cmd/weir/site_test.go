@@ -60,7 +60,7 @@ func TestTheSitesScoresSurviveARestart(t *testing.T) {
 
 // A folder that cannot be written to is counted and ends nothing.
 func TestSiteScoresThatCannotBeWrittenAreCounted(t *testing.T) {
-	d, err := newDetection(&config{Detect: defaultConfig().Detect}, zap.NewNop(), prometheus.NewRegistry())
+	d, err := newDetection(&config{Detect: defaultConfig().Detect}, zap.NewNop(), prometheus.NewRegistry(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

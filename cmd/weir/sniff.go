@@ -107,7 +107,7 @@ func (c *sniffCmd) Run(std stdio) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	s := &sniffer{cmd: c, cfg: cfg, log: log, registry: newRegistry(), std: std}
-	if s.detection, err = newDetection(cfg, log, s.registry); err != nil {
+	if s.detection, err = newDetection(cfg, log, s.registry, nil); err != nil {
 		return err
 	}
 	if err := s.detection.load(); err != nil {

@@ -32,9 +32,12 @@ var level = map[string]int{
 	"blocklist":         2,
 	"detect/feature":    2,
 	"detect/gbm":        2,
+	"detect/allow":      2,
 	"internal/dnswire":  1,
 	"internal/dnsname":  0,
 	"internal/queue":    0,
+
+	"internal/atomicfile": 0,
 }
 
 // forbidden are imports that point down and are wrong all the same.
