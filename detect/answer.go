@@ -40,13 +40,17 @@ func (a *answer) address(addr netip.Addr) {
 	if !addr.IsValid() {
 		return
 	}
-	p := a.st.policy
-	if p.address != ModeOff {
-		var buf [4]blocklist.Hit
-		a.hits(a.snapshot.MatchAddr(buf[:0], addr), MatchAddress, p.address)
-	}
-	if p.rebindingMode != ModeOff && private(addr) && a.d.public(a.st, a.q.Name) {
+	a.listed(addr)
+	if p := a.st.policy; p.rebindingMode != ModeOff && private(addr) && a.d.public(a.st, a.q.Name) {
 		p.rebinding.apply(a.v, OriginRebinding, true)
+	}
+}
+
+// listed judges an address by the lists alone.
+func (a *answer) listed(addr netip.Addr) {
+	if mode := a.st.policy.address; mode != ModeOff {
+		var buf [4]blocklist.Hit
+		a.hits(a.snapshot.MatchAddr(buf[:0], addr), MatchAddress, mode)
 	}
 }
 

@@ -67,6 +67,7 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 		p.keepHits(nil)
 	} else {
 		p.keepHits(old.policy)
+		p.revision = old.policy.revision + 1
 		next.shadow = old.shadow.resized(cfg.Model.CacheEntries)
 		next.popular = old.popular
 	}
@@ -105,9 +106,23 @@ func (d *Detector) Inspect(q *Query, v *Verdict) {
 	defer d.notJudged(v)
 	st := d.state.Load()
 	w := st.policy.viewOf(q.Client, q.Time)
+	if !d.lists(w, q, v) {
+		d.score(st, w, q, v)
+	}
+}
+
+// InspectLists is Inspect without the model.
+func (d *Detector) InspectLists(q *Query, v *Verdict) {
+	*v = Verdict{Unscored: NotAsked, Matches: v.Matches[:0]}
+	defer d.notJudged(v)
+	d.lists(d.state.Load().policy.viewOf(q.Client, q.Time), q, v)
+}
+
+// lists holds a query's name against the lists and says whether it is allowed.
+func (d *Detector) lists(w *view, q *Query, v *Verdict) (allowed bool) {
 	var buf [4]blocklist.Hit
 	hits := d.deps.Lists.Snapshot().MatchFrom(buf[:0], q.Name, q.Client)
-	allowed := d.timedAllow(q, q.Name, v, MatchName)
+	allowed = d.timedAllow(q, q.Name, v, MatchName)
 	for i := range hits {
 		hit := &hits[i]
 		r := w.list(hit.List.Name)
@@ -122,9 +137,8 @@ func (d *Detector) Inspect(q *Query, v *Verdict) {
 	}
 	if allowed {
 		v.pass()
-		return
 	}
-	d.score(st, w, q, v)
+	return allowed
 }
 
 // timedAllow says whether an operator lets a name through at the moment.
@@ -199,10 +213,10 @@ func (d *Detector) score(st *state, w *view, q *Query, v *Verdict) {
 }
 
 // InspectAnswer judges what an answer points to: the targets of its CNAME, SVCB
-// and HTTPS records and its addresses, hints too, against the lists, and private addresses for public names. It
-// adds to v, the verdict of the query, and may give it an enforced action that
-// it had not. response is a whole message; one that cannot be read adds
-// nothing.
+// and HTTPS records and its addresses, hints too, against the lists, and
+// private addresses for public names. It adds to v, the verdict of the query,
+// and may give it an enforced action that it had not. response is a whole
+// message; one that cannot be read adds nothing.
 func (d *Detector) InspectAnswer(q *Query, response []byte, v *Verdict) {
 	if v.Origin == OriginAllowList || v.Blocks() {
 		return
@@ -224,6 +238,16 @@ func (d *Detector) InspectAnswer(q *Query, response []byte, v *Verdict) {
 			a.service(&r, response)
 		}
 	}
+}
+
+// InspectAddress judges what the lists have about an address, as if an answer to
+// q held it and nothing else were known.
+func (d *Detector) InspectAddress(q *Query, addr netip.Addr, v *Verdict) {
+	*v = Verdict{Unscored: NotAsked, Matches: v.Matches[:0]}
+	defer d.notJudged(v)
+	st := d.state.Load()
+	a := answer{d: d, st: st, w: st.policy.viewOf(q.Client, q.Time), snapshot: d.deps.Lists.Snapshot(), q: q, v: v}
+	a.listed(addr)
 }
 
 // public says whether a name belongs to the public DNS, so that an address of

@@ -3,6 +3,9 @@ package detect
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/weirdns/weir/blocklist"
@@ -14,6 +17,7 @@ import (
 type policy struct {
 	view // of clients that are in no group
 
+	revision       uint64      // how many policies there were before
 	groups         *groupTable // nil: there are none
 	schedules      map[string]*schedule
 	hits           map[string]*listHits // of each configured list; nil in a policy that is only checked
@@ -117,6 +121,19 @@ func (p *policy) schedule(errs *[]error, field, name string) *schedule {
 		*errs = append(*errs, fmt.Errorf("%s: no schedule is named %q", field, name))
 	}
 	return s
+}
+
+// Revision tells the policy for clients in no group at one moment from that at
+// another: it changes with a reload, and when a list's schedule begins or ends.
+func (d *Detector) Revision(t time.Time) string {
+	p := d.state.Load().policy
+	out := []byte(strconv.FormatUint(p.revision, 10))
+	for _, name := range slices.Sorted(maps.Keys(p.lists)) {
+		if r := p.lists[name]; r.when != nil {
+			out = strconv.AppendBool(out, r.applies(t))
+		}
+	}
+	return string(out)
 }
 
 // dedupe joins errs, each text once: several rules share one field.

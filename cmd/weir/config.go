@@ -12,6 +12,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/resolver"
+	"github.com/weirdns/weir/rpz"
 	"github.com/weirdns/weir/web"
 	"go.uber.org/zap/zapcore"
 
@@ -29,8 +30,10 @@ type config struct {
 	Detect   detect.Config   `yaml:"detect"`
 	Lists    []listConfig    `yaml:"lists"`
 	Records  pdns.Config     `yaml:"records"`
-	Capture  capture.Config  `yaml:"capture"`
-	Admin    web.Config      `yaml:"admin"`
+	// RPZOut is the zone file for other servers. (start)
+	RPZOut  rpz.Config     `yaml:"rpz_out"`
+	Capture capture.Config `yaml:"capture"`
+	Admin   web.Config     `yaml:"admin"`
 
 	// The user chose these folders, so weir must not do without them.
 	explicitState, explicitRecords bool
@@ -59,6 +62,7 @@ func defaultConfig() config {
 		Resolver: resolver.DefaultConfig(),
 		Detect:   detect.DefaultConfig(),
 		Records:  records,
+		RPZOut:   rpz.DefaultConfig(),
 		Capture:  capture.DefaultConfig(),
 		Admin:    web.DefaultConfig(),
 	}
@@ -129,6 +133,7 @@ func checkConfig(cfg *config, doc *document) error {
 	doc.add("detect", cfg.Detect.Validate())
 	doc.add("records", cfg.Records.Validate())
 	doc.add("capture", cfg.Capture.Validate())
+	doc.add("rpz_out", cfg.RPZOut.Validate())
 	doc.add("admin", cfg.Admin.Validate())
 	names := map[string]bool{}
 	for i := range cfg.Lists {
@@ -144,6 +149,11 @@ func checkConfig(cfg *config, doc *document) error {
 			doc.add(at, fmt.Errorf("name: %q is used by an earlier list", l.Name))
 		}
 		names[l.Name] = true
+	}
+	for i, name := range cfg.RPZOut.Lists {
+		if !names[name] {
+			doc.add("rpz_out", fmt.Errorf("lists[%d]: no list is named %q", i, name))
+		}
 	}
 	if len(doc.errs) == 0 {
 		for _, err := range split(detect.CheckPolicy(cfg.Detect, cfg.policies())) {

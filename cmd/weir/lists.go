@@ -15,6 +15,7 @@ import (
 type listsCmd struct {
 	Status  listsStatusCmd  `cmd:"" help:"Say how the lists of a running weir are: entries, age, hits, refused lines, errors."`
 	Refresh listsRefreshCmd `cmd:"" help:"Have a running weir refresh lists now, and say what came of each."`
+	Export  listsExportCmd  `cmd:"" help:"Write what lists block as a response policy zone, for BIND, Unbound or PowerDNS."`
 	Check   listsCheckCmd   `cmd:"" help:"Read a list file and print what it would give, and each line that it would not take."`
 }
 

@@ -84,6 +84,7 @@ func (s *service) warnFixed(next *config) {
 		{"resolver.max_pending", a.MaxPending != b.MaxPending},
 		{"resolver.tcp", a.TCP != b.TCP},
 		{"resolver.cache", !reflect.DeepEqual(a.Cache, b.Cache)},
+		{"rpz_out", !reflect.DeepEqual(s.started.RPZOut, next.RPZOut)},
 		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
 		{"admin", s.started.Admin != next.Admin},
 	} {

@@ -18,6 +18,7 @@ import (
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/resolver"
 	"github.com/weirdns/weir/resolver/upstream"
+	"github.com/weirdns/weir/rpz"
 	"github.com/weirdns/weir/web"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -135,8 +136,9 @@ type service struct {
 	resolver  *resolver.Resolver
 	admin     *web.Server
 	reloads   *prometheus.CounterVec
-	lock      *os.File // of the state folder
-	stateless error    // why there is no place for state
+	lock      *os.File    // of the state folder
+	stateless error       // why there is no place for state
+	zone      *rpz.Writer // nil: none is written
 
 	allows        *allow.Book
 	allowsRefused prometheus.Counter
@@ -177,6 +179,12 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 		}
 		sinks = append(sinks, s.records)
 	}
+	if cfg.RPZOut.Path != "" {
+		s.zone = rpz.New(cfg.RPZOut, rpz.Deps{
+			Log: log.Named("rpz"), Registry: s.registry, Detector: s.detection.detector, Lists: s.detection.lists, Allows: s.allows,
+		})
+		sinks = append(sinks, s.zone)
+	}
 	s.resolver, err = resolver.New(cfg.Resolver, resolver.Deps{
 		Log: log.Named("resolver"), Registry: s.registry, Detector: s.detection.detector, Upstream: s.upstreams, Sinks: sinks,
 		Suffixes: dnsname.DefaultSuffixes(), CacheFile: s.cachePath(),
@@ -215,6 +223,9 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 		{"admin", s.admin.Run},
 		{"lists", s.detection.lists.Run},
 		{"reload", func(ctx context.Context) error { return s.reloadOn(ctx, hup, load) }},
+	}
+	if s.zone != nil {
+		front = append(front, task{"rpz", s.zone.Run})
 	}
 	// The upstreams outlive the resolver: queries under way at the end still
 	// get their answers.

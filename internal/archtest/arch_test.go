@@ -28,6 +28,7 @@ var level = map[string]int{
 	"resolver/cache":    4,
 	"resolver/upstream": 4,
 	"pdns":              4,
+	"rpz":               4,
 	"detect":            3,
 	"blocklist":         2,
 	"detect/feature":    2,

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirdns/weir/internal/dnstest"
+)
+
+// The zone file is there soon after the start and follows the lists, with a
+// serial that grows.
+func TestTheZoneFileOfARunningWeir(t *testing.T) {
+	up := dnstest.NewServer(t, "example.com", listedZone)
+	dir := t.TempDir()
+	list := writeFile(t, filepath.Join(dir, "list.txt"), "one.example.com\n")
+	zone := filepath.Join(dir, "weir.rpz")
+	conf := writeFile(t, filepath.Join(dir, "weir.yaml"), "state_dir: "+dir+"/state\nrpz_out: {path: "+zone+", interval: 1s}\nlists:\n  - {name: l, file: "+list+", action: nxdomain}\n")
+	p := startWeir(t, "-c", conf, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	await := func(want string) {
+		t.Helper()
+		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			if data, err := os.ReadFile(zone); err == nil && strings.Contains(string(data), want) {
+				return
+			}
+			if time.Now().After(deadline) {
+				data, err := os.ReadFile(zone)
+				t.Fatalf("no %q in the zone file: %s, %v\n%s", want, data, err, p.log())
+			}
+		}
+	}
+	await("\none.example.com CNAME .\n*.one.example.com CNAME .\n")
+	writeFile(t, list, "one.example.com\ntwo.example.com\n")
+	weir(t, exitOK, "lists", "refresh", "l", "-c", conf)
+	await("\n*.two.example.com CNAME .\n")
+	weir(t, exitOK, "allow", "www.two.example.com", "-c", conf)
+	await("\n*.www.two.example.com CNAME rpz-passthru.\n")
+	text := p.scrape()
+	checkDocumented(t, text)
+	if got := metric(text, "weir_rpz_rules"); got != "6" {
+		t.Errorf("weir_rpz_rules = %s, want 6", got)
+	}
+	p.stop()
+}
