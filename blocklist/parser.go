@@ -41,8 +41,9 @@ type parser struct {
 	patterns      []*pattern
 	unanchored    int // of the patterns, how many are tried on every name
 
-	onReject func(Reason) // for whoever wants to know each, may be nil
-	text     []byte       // then: the line that is being read, or its beginning
+	onName   func(dnsname.Name) // where out is nil: for whoever wants to know each entry about a name
+	onReject func(Reason)       // for whoever wants to know each, may be nil
+	text     []byte             // then: the line that is being read, or its beginning
 
 	lines    int // read so far: the number of the current line
 	accepted int // items that became entries, doubles included
@@ -335,9 +336,16 @@ func (p *parser) addName(token string, flags uint8, o own, addrs ...netip.Addr) 
 	}
 	p.accepted++
 	if p.out == nil {
+		p.sawName(name)
 		return nil
 	}
 	return p.out.addOwn(name, e)
+}
+
+func (p *parser) sawName(name dnsname.Name) {
+	if p.onName != nil {
+		p.onName(name)
+	}
 }
 
 // entry is one with a mind of its own, as far as the list lets it have one: in

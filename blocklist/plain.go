@@ -61,6 +61,7 @@ func (p *parser) plainLine(b []byte) (ok bool, err error) {
 	}
 	p.accepted++
 	if p.out == nil {
+		p.sawName(name)
 		return true, nil
 	}
 	return true, p.out.addOwn(name, entry{flags: flags})

@@ -102,6 +102,7 @@ func (p *parser) addHost(host string, s *sighting, shared bool) error {
 		if shared && onPlatform(p.urls.platforms, name) {
 			flags |= flagObserve
 		}
+		p.sawName(name)
 		h := p.urls.add(string(name), s, func() *urlHost { return &urlHost{flags: flags} })
 		if flags&flagObserve == 0 {
 			h.flags &^= flagObserve // the host itself is named elsewhere

@@ -230,7 +230,7 @@ const maxMatches = 64
 
 func (v *Verdict) add(m Match) {
 	if len(v.Matches) < maxMatches {
-		v.Matches = append(v.Matches, m)
+		v.Matches = append(v.Matches, withoutClient(m))
 	}
 }
 

@@ -144,9 +144,10 @@ const (
 	MatchName    MatchKind = iota // the name asked for
 	MatchTarget                   // a name on the answer's CNAME chain
 	MatchAddress                  // an address in the answer
+	MatchClient                   // the client's address
 )
 
-var matchKindNames = [...]string{MatchName: "qname", MatchTarget: "cname", MatchAddress: "address"}
+var matchKindNames = [...]string{MatchName: "qname", MatchTarget: "cname", MatchAddress: "address", MatchClient: "client"}
 
 func (k MatchKind) String() string { return matchKindNames[k] }
 

@@ -31,6 +31,7 @@ func (s *service) routes() []web.Route {
 		},
 		s.listRoutes(),
 		s.allowRoutes(),
+		s.explainRoutes(),
 	)
 }
 

@@ -6,26 +6,31 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
-	"github.com/weirdns/weir/internal/dnswire"
-	"go.uber.org/zap"
 )
 
 // explainCmd shows everything that a verdict rests on.
 type explainCmd struct {
 	Names []string `arg:"" name:"name" help:"Names to explain."`
-	Conf  string   `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge. Default: the built-in model, no lists."`
-	JSON  bool     `help:"Print JSON, one object for each name."`
+	controlFlags
+	Client  string `placeholder:"IP" help:"As if this client asked."`
+	Type    string `default:"A" placeholder:"TYPE" help:"Type of the query. Default: A."`
+	At      string `placeholder:"TIME" help:"As if asked then: 2006-01-02T15:04:05Z. Default: now."`
+	Offline bool   `help:"Ask no running weir: judge by the configuration, or without one by the built-in model alone."`
+	JSON    bool   `help:"Print JSON, one object for each name."`
 }
 
 // explained is all there is to say of a name.
 type explained struct {
 	scored
+	By       string             `json:"by"` // who says so: "the running weir", or "the configuration"
+	Query    explainRequest     `json:"query"`
+	Group    string             `json:"group"` // of the client; "": none
+	Lists    []explainedList    `json:"lists"` // every entry that was met
 	Normal   string             `json:"normal_form"`
 	Suffix   string             `json:"public_suffix"`
 	Unscored string             `json:"reason_text,omitempty"`
@@ -63,26 +68,17 @@ type explainedShadow struct {
 	Level string  `json:"level"`
 }
 
-// Run explains names through the code that judges the resolver's queries.
+// Run explains names: the running weir does it, by what it has now, or where
+// there is none the same code by the configuration.
 func (c *explainCmd) Run(std stdio) error {
-	cfg, err := loadConfig(c.Conf)
+	explain, err := c.explainer()
 	if err != nil {
 		return err
 	}
-	d, err := newDetection(cfg, zap.NewNop(), newRegistry(), nil)
-	if err != nil {
-		return err
-	}
-	if err := d.load(); err != nil {
-		return err
-	}
-	// What a weir that runs with this configuration wrote lately; without it
-	// the figures of the site are not said.
-	_ = restoreSite(filepath.Join(cfg.StateDir, siteFileName), d.detector.Site())
 	enc := json.NewEncoder(std.out)
 	enc.SetEscapeHTML(false)
 	for i, name := range c.Names {
-		e, err := d.explain(name)
+		e, err := explain(&explainRequest{Name: name, Client: c.Client, Type: c.Type, At: c.At})
 		if err != nil {
 			return err
 		}
@@ -101,8 +97,13 @@ func (c *explainCmd) Run(std stdio) error {
 	return nil
 }
 
-// explain judges a name as an address query of it would be, and says why.
-func (d *detection) explain(text string) (*explained, error) {
+// explain judges a query, and says why.
+func (d *detection) explain(req *explainRequest) (*explained, error) {
+	query, err := req.query(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	text := req.Name
 	e := &explained{}
 	name, err := dnsname.Parse(text)
 	if err != nil {
@@ -110,8 +111,11 @@ func (d *detection) explain(text string) (*explained, error) {
 		e.Unscored = err.Error()
 		return e, nil
 	}
+	query.Name = name
 	var v detect.Verdict
-	d.detector.Inspect(&detect.Query{Time: time.Now(), Name: name, Type: dnswire.TypeA, Class: dnswire.ClassIN}, &v)
+	d.detector.Inspect(query, &v)
+	e.Query = *req
+	d.explainLists(e, query)
 	e.scored = *newScored(text, &v)
 	e.Normal = name.String()
 	split := dnsname.DefaultSuffixes().Split(name)
@@ -162,12 +166,12 @@ func (e *explained) print(w io.Writer) error {
 	fmt.Fprintf(&b, "%s\n", e.Normal)
 	line("registered domain", "%s", orNone(e.Registered))
 	line("public suffix", "%s", orNone(e.Suffix))
-	for _, m := range e.Matches {
-		info := ""
-		if m.Info != "" {
-			info = fmt.Sprintf(" (%+q)", m.Info)
-		}
-		line("list "+m.List, "rule %s%s", m.Rule, info)
+	if e.Group != "" {
+		line("group", "%s", e.Group)
+	}
+	for i := range e.Lists {
+		l := &e.Lists[i]
+		line("list "+l.List, "%s", l.text())
 	}
 	if e.Scored {
 		e.printScore(line)
@@ -175,6 +179,7 @@ func (e *explained) print(w io.Writer) error {
 		line("not scored", "%s: %s", e.Reason, e.Unscored)
 	}
 	line("decision", "%s", e.decision())
+	line("according to", "%s", e.By)
 	_, err := io.WriteString(w, b.String())
 	return err
 }

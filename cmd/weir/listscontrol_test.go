@@ -135,6 +135,15 @@ func TestATimedAllowActsAtOnceAndOutlivesARestart(t *testing.T) {
 	if out, _ := weir(t, exitOK, "allow", "list", "-c", conf); !strings.Contains(out, "bad.example.com") || !strings.Contains(out, "for the test") || !strings.Contains(out, "192.0.2.0/24") {
 		t.Errorf("allow list = %s", out)
 	}
+	out, _ = weir(t, exitOK, "explain", "www.bad.example.com", "-c", conf)
+	for _, want := range []string{"list timed allow   rule bad.example.com: lets pass (\"for the test\")", "list l             rule bad.example.com, line 1 of inline: overruled", "decision           pass, by allowlist", "according to       the running weir"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("explain has no %q:\n%s", want, out)
+		}
+	}
+	if out, _ := weir(t, exitOK, "explain", "www.bad.example.com", "-c", conf, "--offline"); !strings.Contains(out, "decision           zero_ip") {
+		t.Errorf("offline, without what the running weir lets through: %s", out)
+	}
 	weir(t, exitOK, "allow", "remove", "bad.example.com", "-c", conf)
 	want("www.bad.example.com.", "0.0.0.0") // though the cache has the answer
 	for message, args := range map[string][]string{

@@ -2,6 +2,7 @@ package dnswire
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -92,6 +93,16 @@ func TypeString(t uint16) string {
 		return s
 	}
 	return "TYPE" + strconv.Itoa(int(t))
+}
+
+// ParseType reads a mnemonic as TypeString writes it.
+func ParseType(s string) (t uint16, ok bool) {
+	if t, ok := dns.StringToType[s]; ok {
+		return t, t != 0
+	}
+	number, ok := strings.CutPrefix(s, "TYPE")
+	n, err := strconv.ParseUint(number, 10, 16)
+	return uint16(n), ok && err == nil
 }
 
 // ClassString is the mnemonic of a class, CLASS123 where there is none.
