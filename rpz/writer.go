@@ -183,7 +183,7 @@ func (w *Writer) fingerprint(now time.Time, extras []Extra) uint64 {
 	stamp := h.Sum64()
 	for _, x := range extras { // in any order
 		h.Reset()
-		fmt.Fprint(h, x.Action)
+		fmt.Fprintln(h, x.Action)
 		_, _ = h.Write(x.Name) // it cannot fail
 		stamp += h.Sum64() | 1
 	}
