@@ -12,7 +12,7 @@ FUZZTIME ?= 5000x
 DATA     ?= data
 IMAGE    ?= weir
 
-.PHONY: build run test allocs check format vet lint fuzz bench faults mutants respdiff e2e model docker clean
+.PHONY: build run test allocs check format vet lint fuzz bench faults mutants respdiff e2e mutations model docker clean
 
 ## build: one static binary, bin/weir
 build:
@@ -77,6 +77,10 @@ respdiff:
 ## e2e: the binary between real DNS servers of the system (NSD, Unbound) and dig
 e2e: build
 	./testdata/e2e/run.sh
+
+## mutations: damage the built-in model's bundle 10,000 times, and see each refused
+mutations:
+	WEIR_MUTATIONS=10000 $(GO) test -timeout 30m -run TestMutatedBundles -v ./detect
 
 ## model: train the built-in model anew from the labelled names in DATA
 model: build
