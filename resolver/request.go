@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"bytes"
 	"net/netip"
 	"strconv"
 
@@ -119,13 +120,15 @@ func (r *request) adopt() {
 	dnswire.SetID(r.out, r.ID)
 	dnswire.SetFlags(r.out, flags)
 	copy(r.out[dnswire.HeaderLen:], r.asked)
-	if end := dnswire.HeaderLen + len(r.asked); len(r.out) > end && r.out[end] < 0xc0 {
+	end := dnswire.HeaderLen + len(r.asked)
+	if len(r.out) > end && r.out[end] < 0xc0 && !bytes.Equal(r.asked[:len(r.ask.Name)], r.ask.Name) {
 		r.spellOwners(h, end)
 	}
 }
 
 // spellOwners writes the client's spelling where an upstream that does not
-// compress repeated the name; all others point to the question.
+// compress repeated the name, which stands there in lower case; all others
+// point to the question.
 func (r *request) spellOwners(h dnswire.Header, end int) {
 	name := r.asked[:len(r.asked)-4]
 	walk := dnswire.Walk(r.out, h, end)

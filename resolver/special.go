@@ -22,7 +22,14 @@ const (
 // specialTable is the names that never leave the house.
 type specialTable struct {
 	zones  map[string]special
+	sizes  [dnsname.MaxWire + 1]bool // that some zone's name has, so that most lookups end here
 	except []dnsname.Name
+}
+
+func (t *specialTable) add(zone string, what special) {
+	n := dnsname.MustParse(zone)
+	t.zones[string(n)] = what
+	t.sizes[len(n)] = true
 }
 
 func newSpecialTable(names, reverse bool, except []string) *specialTable {
@@ -34,10 +41,10 @@ func newSpecialTable(names, reverse bool, except []string) *specialTable {
 	}
 	if reverse {
 		for _, zone := range reverseZones() {
-			t.zones[string(dnsname.MustParse(zone))] = specialZone
+			t.add(zone, specialZone)
 		}
 		for _, name := range loopbackNames() {
-			t.zones[string(dnsname.MustParse(name))] = specialPTR
+			t.add(name, specialPTR)
 		}
 	}
 	if !names {
@@ -59,16 +66,16 @@ func newSpecialTable(names, reverse bool, except []string) *specialTable {
 		// upstream's offer would lead clients around us.
 		"resolver.arpa": specialNODATA,
 	} {
-		t.zones[string(dnsname.MustParse(zone))] = what
+		t.add(zone, what)
 	}
 	return t
 }
 
 func (t *specialTable) lookup(n dnsname.Name, qtype uint16) special {
-	if len(t.zones) == 0 {
-		return notSpecial
-	}
 	for at := n; len(at) > 1; at = at.Parent() {
+		if !t.sizes[len(at)] {
+			continue
+		}
 		what := t.zones[string(at)]
 		if what == notSpecial {
 			continue
