@@ -108,9 +108,9 @@ func TestClientsOfAPolicyZone(t *testing.T) {
 	d := newDetector(t, setup{noModel: true, lists: []blocklist.Config{{Name: "rpz", Format: blocklist.FormatRPZ, Inline: []string{
 		"24.0.100.51.198.rpz-client-ip CNAME .", "32.9.100.51.198.rpz-client-ip CNAME rpz-passthru.", "bad.example CNAME *."}}}})
 	for _, c := range []struct{ client, name, want string }{
-		{"198.51.100.7", "ok.example", "blocklist nxdomain enforce rpz/client 198.51.100.0/24/qname"},
-		{"198.51.100.7", "bad.example", "blocklist nxdomain enforce rpz/client 198.51.100.0/24/qname rpz/bad.example/qname"},
-		{"198.51.100.9", "bad.example", "none pass monitor rpz/@@client 198.51.100.9/qname rpz/bad.example/qname"},
+		{"198.51.100.7", "ok.example", "blocklist nxdomain enforce rpz/client/client"},
+		{"198.51.100.7", "bad.example", "blocklist nxdomain enforce rpz/client/client rpz/bad.example/qname"},
+		{"198.51.100.9", "bad.example", "none pass monitor rpz/@@client/client rpz/bad.example/qname"},
 		{"203.0.113.1", "bad.example", "blocklist nodata enforce rpz/bad.example/qname"},
 		{"203.0.113.1", "ok.example", "none pass monitor"},
 	} {
