@@ -156,6 +156,15 @@ func (c *ClientAddress) UnmarshalText(text []byte) error {
 	return fmt.Errorf("must be full, truncated or none, got %q", text)
 }
 
+// Text is addr as it is shown: whole, as a prefix, or "" for none.
+func (c ClientAddress) Text(addr netip.Addr) string {
+	b := c.appendClient(nil, addr)
+	if b[0] != '"' {
+		return ""
+	}
+	return string(b[1 : len(b)-1])
+}
+
 // appendClient appends addr as a JSON value. A truncated address is written as
 // a prefix, so that nobody takes it for an address.
 func (c ClientAddress) appendClient(dst []byte, addr netip.Addr) []byte {

@@ -24,6 +24,7 @@ var level = map[string]int{
 	"cmd/weir":          6,
 	"resolver":          5,
 	"capture":           5,
+	"replay":            5,
 	"web":               5,
 	"resolver/cache":    4,
 	"resolver/upstream": 4,

@@ -100,9 +100,7 @@ func ParseType(s string) (t uint16, ok bool) {
 	if t, ok := dns.StringToType[s]; ok {
 		return t, t != 0
 	}
-	number, ok := strings.CutPrefix(s, "TYPE")
-	n, err := strconv.ParseUint(number, 10, 16)
-	return uint16(n), ok && err == nil
+	return parseNumber(s, "TYPE")
 }
 
 // ClassString is the mnemonic of a class, CLASS123 where there is none.
@@ -122,4 +120,26 @@ func RcodeString(r uint16) string {
 		return s
 	}
 	return "RCODE" + strconv.Itoa(int(r))
+}
+
+// ParseClass reads a mnemonic of ClassString.
+func ParseClass(s string) (c uint16, ok bool) {
+	if c, ok = dns.StringToClass[s]; ok {
+		return c, true
+	}
+	return parseNumber(s, "CLASS")
+}
+
+// ParseRcode reads a mnemonic of RcodeString.
+func ParseRcode(s string) (r uint16, ok bool) {
+	if n, ok := dns.StringToRcode[s]; ok {
+		return uint16(n), true
+	}
+	return parseNumber(s, "RCODE")
+}
+
+func parseNumber(s, prefix string) (uint16, bool) {
+	digits, ok := strings.CutPrefix(s, prefix)
+	n, err := strconv.ParseUint(digits, 10, 16)
+	return uint16(n), ok && err == nil
 }
