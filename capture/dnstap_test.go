@@ -190,6 +190,26 @@ func TestConnectionsForDnstapAreBounded(t *testing.T) {
 	}
 }
 
+// Wherever a stream is cut, what came before is read and the numbers add up.
+func TestAStreamOfFramesMayEndAnywhere(t *testing.T) {
+	whole := control(2, tapContent)
+	start := len(whole)
+	for i := range 3 {
+		whole = append(whole, sized(tapFrame(5, client4, time.Unix(int64(i), 0), query(t, uint16(i), "a.example.", dns.TypeA)))...)
+	}
+	for n := start; n <= len(whole); n++ {
+		c, _ := newCapture(t, nil)
+		if err := c.Read(t.Context(), bytes.NewReader(whole[:n])); err != nil {
+			t.Fatalf("cut at %d: %v", n, err)
+		}
+		s := c.Summary()
+		checkSums(t, s)
+		if whole := uint64((n - start) * 3 / (len(whole) - start)); s.DNSMessages != whole || s.Panics > 0 {
+			t.Fatalf("cut at %d: %+v, want %d messages", n, s, whole)
+		}
+	}
+}
+
 func FuzzDnstap(f *testing.F) {
 	f.Add(tapStream(f))
 	f.Add(control(2, "text"))
