@@ -21,9 +21,11 @@ const (
 	TCP
 	Pcap   // captured, from a file or an interface
 	Dnstap // told by a resolver
+	DoT    // DNS over TLS
+	DoH    // DNS over HTTPS
 )
 
-var transportNames = [...]string{UDP: "udp", TCP: "tcp", Pcap: "pcap", Dnstap: "dnstap"}
+var transportNames = [...]string{UDP: "udp", TCP: "tcp", Pcap: "pcap", Dnstap: "dnstap", DoT: "dot", DoH: "doh"}
 
 func (t Transport) String() string { return transportNames[t] }
 

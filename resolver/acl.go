@@ -12,22 +12,27 @@ type acl struct {
 	prefixes []netip.Prefix
 }
 
-func parseACL(allow []string) (*acl, error) {
+func parseACL(allow []string) (*acl, error) { return parseNetworks("allow", allow) }
+
+// parseNetworks reads the networks of a setting.
+func parseNetworks(setting string, networks []string) (*acl, error) {
 	a := &acl{}
 	var errs []error
-	for i, s := range allow {
+	for i, s := range networks {
 		p, err := netip.ParsePrefix(s)
 		if addr, aerr := netip.ParseAddr(s); err != nil && aerr == nil {
 			p, err = addr.Prefix(addr.BitLen())
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("allow[%d]: must be an address or a network like 192.168.0.0/16, got %q", i, s))
+			errs = append(errs, fmt.Errorf("%s[%d]: must be an address or a network like 192.168.0.0/16, got %q", setting, i, s))
 			continue
 		}
 		a.prefixes = append(a.prefixes, p.Masked())
 	}
 	return a, errors.Join(errs...)
 }
+
+func (a *acl) any() bool { return len(a.prefixes) > 0 }
 
 // allows takes an unmapped address.
 func (a *acl) allows(client netip.Addr) bool {

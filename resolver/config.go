@@ -17,6 +17,17 @@ type Config struct {
 	// Listen are the addresses for UDP and TCP. 0.0.0.0 is every IPv4 address
 	// and [::] every IPv6 one. Default 127.0.0.1:5300.
 	Listen []string `yaml:"listen"`
+	// ListenTLS are addresses for DNS over TLS (RFC 7858). Default none.
+	ListenTLS []string `yaml:"listen_tls"`
+	// ListenHTTPS are addresses for DNS over HTTPS (RFC 8484), HTTP/1.1 and 2,
+	// path /dns-query. Default none.
+	ListenHTTPS []string `yaml:"listen_https"`
+	// TLS is the certificate for both.
+	TLS TLSConfig `yaml:"tls"`
+	// ProxyProtocol are networks of proxies: what comes from them, over any
+	// transport, begins with a PROXY header, version 2, and is the client's that
+	// it names. Default none.
+	ProxyProtocol []string `yaml:"proxy_protocol"`
 	// Allow are the client networks that are answered; all others get nothing
 	// over UDP and a closed connection over TCP. Default: loopback, RFC 1918,
 	// RFC 6598, link-local and fc00::/7.
@@ -52,7 +63,12 @@ type Config struct {
 	// cache knows that it does not exist (RFC 8020). Some servers say so of
 	// names that have others below them. Default false.
 	NXDOMAINCut bool `yaml:"nxdomain_cut"`
-	// TCP bounds connections from clients.
+	// Cookies are DNS cookies (RFC 7873, RFC 9018): a client with one of ours has
+	// shown that its address is not forged.
+	Cookies CookieConfig `yaml:"cookies"`
+	// RateLimit bounds what one network and one client get.
+	RateLimit RateLimitConfig `yaml:"rate_limit"`
+	// TCP bounds connections from clients, those over TLS and HTTPS too.
 	TCP TCPConfig `yaml:"tcp"`
 	// Cache bounds the answer cache.
 	Cache cache.Config `yaml:"cache"`
@@ -90,6 +106,8 @@ func DefaultConfig() Config {
 		SpecialNames:   true,
 		PrivateReverse: true,
 		StaleAfter:     time.Second,
+		Cookies:        CookieConfig{Enabled: true},
+		RateLimit:      RateLimitConfig{IPv4Prefix: 24, IPv6Prefix: 56, Slip: 2},
 		TCP: TCPConfig{
 			MaxConns: 1024, MaxConnsPerClient: 128, MaxPipelined: 64,
 			IdleTimeout: 10 * time.Second, MessageTimeout: 2 * time.Second,
@@ -116,6 +134,25 @@ func (c *Config) Validate() error {
 			bad("upstream.servers: %s is where weir itself listens, which would be a loop", s)
 		}
 	}
+	for _, more := range []struct {
+		setting string
+		addrs   []string
+	}{{"listen_tls", c.ListenTLS}, {"listen_https", c.ListenHTTPS}} {
+		for i, s := range more.addrs {
+			if _, err := netip.ParseAddrPort(s); err != nil {
+				bad("%s[%d]: must be IP:port, got %q", more.setting, i, s)
+			}
+		}
+	}
+	if len(c.ListenTLS)+len(c.ListenHTTPS) > 0 {
+		errs = append(errs, c.TLS.validate())
+	}
+	proxies, err := parseNetworks("proxy_protocol", c.ProxyProtocol)
+	errs = append(errs, err)
+	if proxies.everybody() {
+		bad("proxy_protocol: would believe the whole internet who a client is")
+	}
+	errs = append(errs, c.RateLimit.validate())
 	a, err := parseACL(c.Allow)
 	errs = append(errs, err)
 	if a.everybody() && !c.OpenResolver {

@@ -28,7 +28,7 @@ const (
 type metrics struct {
 	s *Resolver
 
-	requests  [2][2][len(countedTypes) + 1]atomic.Uint64 // by tcp, IPv6, type
+	requests  [len(protos)][2][len(countedTypes) + 1]atomic.Uint64 // by proto, IPv6, type
 	responses [rcodeCount + 1][sources]atomic.Uint64
 	typeIndex [256]uint8
 	duration  [sources]prometheus.Observer
@@ -41,7 +41,15 @@ type metrics struct {
 	snapshotLoaded, snapshotRefused       atomic.Uint64
 	writeErrors, acceptErrors, tcpRefused atomic.Uint64
 	panics                                atomic.Uint64
+	proxyErrors, tlsErrors, httpRefused   atomic.Uint64
+	badCookies                            atomic.Uint64
 }
+
+// protos are the transports of clients.
+var protos = [...]string{"udp", "tcp", "dot", "doh"}
+
+// protoOf is a transport's place in protos.
+var protoOf = [...]uint8{detect.UDP: 0, detect.TCP: 1, detect.DoT: 2, detect.DoH: 3}
 
 var (
 	requestsDesc = prometheus.NewDesc("weir_dns_requests_total",
@@ -62,6 +70,10 @@ var (
 		"Answers fetched anew before their TTL was over, and those that were not because there was no place, or somebody asked already.", []string{"result"}, nil)
 	snapshotDesc = prometheus.NewDesc("weir_cache_snapshots_total",
 		"The cache written to its file (saved, failed) and read from it at the start (loaded, refused: damaged, or from the future).", []string{"result"}, nil)
+	handshakesDesc = prometheus.NewDesc("weir_dns_bad_requests_total",
+		"What came over a transport and was none of it: proxy (no PROXY header from a proxy), tls (handshakes that failed), http (requests refused with a status), cookie (answered BADCOOKIE).", []string{"reason"}, nil)
+	limitedDesc = prometheus.NewDesc("weir_dns_rate_limited_total",
+		"Queries above a rate limit, by which: network or client; with dry_run they were answered.", []string{"limit"}, nil)
 	panicsDesc = prometheus.NewDesc("weir_panics_recovered_total",
 		"Bugs on the query path that cost one client its answer.", nil, nil)
 )
@@ -90,10 +102,7 @@ func newMetrics(reg prometheus.Registerer, s *Resolver) *metrics {
 }
 
 func (m *metrics) request(r *request) {
-	var tcp, v6 int
-	if r.ask.Transport == detect.TCP {
-		tcp = 1
-	}
+	var v6 int
 	if r.ask.Client.Is6() {
 		v6 = 1
 	}
@@ -101,7 +110,7 @@ func (m *metrics) request(r *request) {
 	if r.ask.Type < uint16(len(m.typeIndex)) {
 		index = m.typeIndex[r.ask.Type]
 	}
-	m.requests[tcp][v6][index].Add(1)
+	m.requests[protoOf[r.ask.Transport]][v6][index].Add(1)
 }
 
 // response counts what became of a query. Ignored messages are none.
@@ -126,6 +135,7 @@ func (m *metrics) response(r *request, latency time.Duration) {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, pendingDesc, prefetchDesc, snapshotDesc, panicsDesc,
+		handshakesDesc, limitedDesc,
 	} {
 		ch <- d
 	}
@@ -136,10 +146,10 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter := func(d *prometheus.Desc, v *atomic.Uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v.Load()), labels...)
 	}
-	for tcp, proto := range []string{"udp", "tcp"} {
+	for p, proto := range protos {
 		for v6, family := range []string{"4", "6"} {
-			for i := range m.requests[tcp][v6] {
-				if v := &m.requests[tcp][v6][i]; v.Load() > 0 {
+			for i := range m.requests[p][v6] {
+				if v := &m.requests[p][v6][i]; v.Load() > 0 {
 					counter(requestsDesc, v, proto, family, typeLabel(i))
 				}
 			}
@@ -169,6 +179,14 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(errorsDesc, &m.acceptErrors, "accept")
 	counter(tcpRefusedDesc, &m.tcpRefused)
 	counter(panicsDesc, &m.panics)
+	counter(handshakesDesc, &m.proxyErrors, "proxy")
+	counter(handshakesDesc, &m.tlsErrors, "tls")
+	counter(handshakesDesc, &m.httpRefused, "http")
+	counter(handshakesDesc, &m.badCookies, "cookie")
+	if l := m.s.rates; l != nil {
+		counter(limitedDesc, &l.over[0], "network")
+		counter(limitedDesc, &l.over[1], "client")
+	}
 	ch <- prometheus.MustNewConstMetric(tcpDesc, prometheus.GaugeValue, float64(m.s.limits.open()))
 	ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(m.s.pending.taken()))
 }

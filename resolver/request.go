@@ -38,9 +38,10 @@ type request struct {
 	ede     dnswire.EDE
 	edeText [dnswire.MaxEDEText]byte
 
-	found cache.Found // what the cache said about its answer
-	stale bool        // it has one past its time
-	share share       // of the pending queries, while this is one
+	found   cache.Found // what the cache said about its answer
+	stale   bool        // it has one past its time
+	share   share       // of the pending queries, while this is one
+	options options     // of the query, for the answer's
 
 	maxSize int // of an answer over this transport
 	from    replier
@@ -192,6 +193,7 @@ func (r *request) finish(announce int) {
 	opt := dnswire.OPT{UDPSize: uint16(announce), Rcode: r.rcode, DO: r.EDNS.DO}
 	room := r.maxSize - len(r.out)
 	if r.EDNS.Present {
+		r.options.addTo(&opt)
 		if r.hasEDE {
 			opt.EDE = &r.ede
 			if over := dnswire.OPTLen(opt) - room; over > 0 && over <= len(r.ede.Text) {

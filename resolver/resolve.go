@@ -50,6 +50,7 @@ func (s *Resolver) decode(r *request, msg []byte) bool {
 		s.metrics.ignored.Add(1)
 		return false
 	}
+	s.readOptions(r)
 	r.maxSize = s.answerSize(r)
 	if r.End > 0 {
 		r.keepQuestion(msg)
@@ -70,7 +71,7 @@ func (s *Resolver) decode(r *request, msg []byte) bool {
 		return s.refuse(r, rcode)
 	}
 	s.metrics.request(r)
-	return true
+	return s.welcome(r)
 }
 
 // unsupported is the code for questions that a forwarder has no answer to:

@@ -65,8 +65,13 @@ type Resolver struct {
 
 	live atomic.Pointer[live]
 
+	cookies *cookieJar   // nil: we give none
+	rates   *rateLimits  // nil: there are none
+	cert    *certificate // nil: nothing is encrypted
+
 	udp []*udpServer
-	tcp []*tcpServer
+	tcp []*tcpServer // over TLS too
+	doh []*dohServer
 
 	requests sync.Pool
 	pending  *shares        // of the requests that wait for an upstream
@@ -76,6 +81,7 @@ type Resolver struct {
 // live is what a reload replaces while queries run.
 type live struct {
 	acl      *acl
+	proxies  *acl
 	special  *specialTable
 	upstream Exchanger
 	health   health // nil: unknown
@@ -111,6 +117,16 @@ func New(cfg Config, deps Deps) (*Resolver, error) {
 		s.now = time.Now
 	}
 	s.metrics = newMetrics(deps.Registry, s)
+	s.rates = newRateLimits(cfg.RateLimit)
+	if cfg.Cookies.Enabled {
+		s.cookies = newCookieJar(time.Now())
+	}
+	if len(cfg.ListenTLS)+len(cfg.ListenHTTPS) > 0 {
+		var err error
+		if s.cert, err = newCertificate(cfg.TLS, deps.Log, deps.Registry); err != nil {
+			return nil, err
+		}
+	}
 	s.requests.New = func() any { return &request{out: make([]byte, 0, 2048)} }
 	return s, s.Swap(cfg, deps.Upstream)
 }
@@ -125,8 +141,17 @@ func (s *Resolver) Swap(cfg Config, up Exchanger) error {
 	if err != nil {
 		return err
 	}
+	proxies, err := parseNetworks("proxy_protocol", cfg.ProxyProtocol)
+	if err != nil {
+		return err
+	}
+	if s.cert != nil {
+		if err := s.cert.load(cfg.TLS); err != nil {
+			return err
+		}
+	}
 	h, _ := up.(health)
-	s.live.Store(&live{health: h, acl: a, special: newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, cfg.SpecialExcept), upstream: up})
+	s.live.Store(&live{health: h, acl: a, proxies: proxies, special: newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, cfg.SpecialExcept), upstream: up})
 	return nil
 }
 
@@ -144,7 +169,7 @@ func (s *Resolver) Listen() (err error) {
 		}
 		s.udp, s.tcp = append(s.udp, u), append(s.tcp, t)
 	}
-	return nil
+	return s.listenEncrypted()
 }
 
 // listenBoth binds UDP and TCP on one port. Port 0 means any that is free for
@@ -202,6 +227,12 @@ func (s *Resolver) Run(ctx context.Context) error {
 	for _, t := range s.tcp {
 		run(t.run)
 	}
+	for _, d := range s.doh {
+		run(d.run)
+	}
+	if s.cert != nil {
+		run(s.cert.run)
+	}
 	if s.keepsCache() {
 		wg.Go(func() { s.keepCache(ctx) })
 	}
@@ -221,6 +252,9 @@ func (s *Resolver) Close() {
 	}
 	for _, t := range s.tcp {
 		t.close()
+	}
+	for _, d := range s.doh {
+		d.close()
 	}
 }
 

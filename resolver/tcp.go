@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -27,6 +25,8 @@ func newTCPLimits(cfg TCPConfig) *tcpLimits {
 	return &tcpLimits{cfg: cfg, per: map[netip.Addr]int{}}
 }
 
+// acquire counts a connection. One whose client is not known yet, behind a
+// proxy, has no address.
 func (l *tcpLimits) acquire(client netip.Addr) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -34,7 +34,9 @@ func (l *tcpLimits) acquire(client netip.Addr) bool {
 		return false
 	}
 	l.all++
-	l.per[client]++
+	if client.IsValid() {
+		l.per[client]++
+	}
 	return true
 }
 
@@ -42,6 +44,9 @@ func (l *tcpLimits) release(client netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all--
+	if !client.IsValid() {
+		return
+	}
 	if l.per[client]--; l.per[client] == 0 {
 		delete(l.per, client)
 	}
@@ -53,63 +58,28 @@ func (l *tcpLimits) open() int {
 	return l.all
 }
 
-// tcpServer accepts connections on one address (RFC 7766).
+// name gives a connection that was counted without one its client.
+func (l *tcpLimits) name(client netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.per[client] >= l.cfg.MaxConnsPerClient {
+		return false
+	}
+	l.per[client]++
+	return true
+}
+
+// tcpServer serves connections on one address (RFC 7766), also over TLS (RFC
+// 7858).
 type tcpServer struct {
-	listener *net.TCPListener
-	s        *Resolver
+	*listener
+	transport detect.Transport
 }
 
-func listenTCP(addr string, s *Resolver) (*tcpServer, error) {
-	l, err := net.Listen(family("tcp", addr), addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen on %s/tcp: %w", addr, err)
-	}
-	return &tcpServer{listener: l.(*net.TCPListener), s: s}, nil
-}
-
-func (t *tcpServer) close() { _ = t.listener.Close() } // closing twice is no harm
-
-// run accepts until ctx ends and returns when every connection has.
 func (t *tcpServer) run(ctx context.Context) error {
-	stop := context.AfterFunc(ctx, t.close)
-	defer stop()
-	var conns sync.WaitGroup
-	defer conns.Wait()
-	for {
-		c, err := t.listener.AcceptTCP()
-		if ctx.Err() != nil {
-			if err == nil {
-				_ = c.Close() // came too late to be served
-			}
-			return nil
-		}
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return nil
-			}
-			// Out of descriptors, most likely. UDP goes on; wait before the
-			// next try, so that this does not spin.
-			t.s.metrics.acceptErrors.Add(1)
-			if pause(ctx, acceptPause) != nil {
-				return nil
-			}
-			continue
-		}
-		client := c.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-		switch {
-		case !t.s.live.Load().acl.allows(client):
-			t.s.metrics.denied.Add(1)
-			_ = c.Close() // a stranger gets no reason
-		case !t.s.limits.acquire(client):
-			t.s.metrics.tcpRefused.Add(1)
-			_ = c.Close() // a full house closes the door: the client may try again
-		default:
-			conns.Go(func() {
-				defer t.s.limits.release(client)
-				newTCPConn(t.s, c, client).run(ctx)
-			})
-		}
-	}
+	return t.accept(ctx, func(ctx context.Context, c net.Conn, a *guest) {
+		newTCPConn(t.s, c, a.client, t.transport).run(ctx)
+	})
 }
 
 const acceptPause = 50 * time.Millisecond
@@ -131,8 +101,9 @@ func pause(ctx context.Context, d time.Duration) error {
 // wait for a client that does not read.
 type tcpConn struct {
 	s      *Resolver
-	conn   *net.TCPConn
+	conn   net.Conn
 	client netip.Addr
+	over   detect.Transport
 	slots  chan struct{} // one for each query whose answer is not written
 	wg     sync.WaitGroup
 
@@ -144,8 +115,8 @@ type tcpConn struct {
 	broken  bool
 }
 
-func newTCPConn(s *Resolver, c *net.TCPConn, client netip.Addr) *tcpConn {
-	return &tcpConn{s: s, conn: c, client: client, slots: make(chan struct{}, s.cfg.TCP.MaxPipelined)}
+func newTCPConn(s *Resolver, c net.Conn, client netip.Addr, over detect.Transport) *tcpConn {
+	return &tcpConn{s: s, conn: c, client: client, over: over, slots: make(chan struct{}, s.cfg.TCP.MaxPipelined)}
 }
 
 // flushAt bounds the answers that are gathered before they are written.
@@ -169,7 +140,7 @@ func (c *tcpConn) run(ctx context.Context) {
 		c.takeSlot()
 		c.wg.Add(1)
 		r := c.s.getRequest()
-		r.ask = detect.Query{Time: c.s.now(), Client: c.client, Transport: detect.TCP}
+		r.ask = detect.Query{Time: c.s.now(), Client: c.client, Transport: c.over}
 		r.from = c
 		if c.s.serve(r, msg) {
 			// If more queries are at hand, their answers may share the write.

@@ -128,7 +128,15 @@ func (w *udpWorker) run(ctx context.Context) error {
 		ready = ready[:0]
 		for i := range n {
 			peer := batch.peer(i)
-			client := peer.Addr().Unmap()
+			client, msg := peer.Addr().Unmap(), batch.message(i)
+			if live.proxies.any() && live.proxies.allows(client) {
+				who, rest, err := readProxy(msg, peer)
+				if err != nil {
+					w.s.metrics.proxyErrors.Add(1)
+					continue
+				}
+				client, msg = who.Addr().Unmap(), rest
+			}
 			if !live.acl.allows(client) {
 				w.s.metrics.denied.Add(1)
 				continue
@@ -137,7 +145,7 @@ func (w *udpWorker) run(ctx context.Context) error {
 			r.ask = detect.Query{Time: now, Client: client, Transport: detect.UDP}
 			r.from, r.peer = w, peer
 			r.control = append(r.control[:0], batch.control(i)...)
-			if w.s.serve(r, batch.message(i)) {
+			if w.s.serve(r, msg) {
 				ready = append(ready, r)
 			}
 		}

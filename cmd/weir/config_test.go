@@ -1,6 +1,7 @@
 package main
 
 import (
+	"github.com/weirdns/weir/internal/dnstest"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -95,6 +96,10 @@ func TestExamplesAreValid(t *testing.T) {
 			continue
 		}
 		cfg.StateDir = t.TempDir()
+		if tls := &cfg.Resolver.TLS; tls.CertFile != "" { // is on the reader's machine
+			id := dnstest.NewIdentity(t, "dns.example")
+			tls.CertFile, tls.KeyFile = id.CertFile, id.KeyFile
+		}
 		if err := rehearse(cfg); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}

@@ -260,6 +260,8 @@ func (s *service) announce() {
 	s.log.Info("weir started",
 		zap.String("version", buildVersion()),
 		zap.Strings("listen", s.resolver.Addrs()),
+		zap.Strings("tls", s.resolver.AddrsTLS()),
+		zap.Strings("https", s.resolver.AddrsHTTPS()),
 		zap.Strings("forward", cfg.Resolver.Upstream.Servers),
 		zap.String("records", records),
 		zap.String("metrics", metrics),
@@ -281,6 +283,9 @@ func rehearse(cfg *config) error {
 	}
 	if err := d.load(); err != nil {
 		return err
+	}
+	if err := cfg.Resolver.CheckFiles(); err != nil {
+		return exitWith(exitConfig, fmt.Errorf("resolver.%w", err))
 	}
 	if _, err = newUpstreams(cfg.Resolver.Upstream, log, reg); err != nil {
 		return exitWith(exitConfig, err)

@@ -58,6 +58,7 @@ var home = map[string]string{
 	"github.com/miekg/dns":                                    "internal/dnswire",
 	"github.com/weppos/publicsuffix-go":                       "internal/dnsname",
 	"github.com/alecthomas/kong":                              "cmd/weir",
+	"github.com/dchest/siphash":                               "resolver",
 	"go.yaml.in/yaml/v3":                                      "cmd/weir",
 	"google.golang.org/protobuf":                              "capture",
 	"golang.org/x/net/bpf":                                    "capture",

@@ -1,0 +1,140 @@
+package resolver_test
+
+import (
+	"encoding/hex"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/weirdns/weir/resolver"
+)
+
+func withCookie(cookie string) func(*dns.Msg) {
+	return func(m *dns.Msg) {
+		m.SetEdns0(1232, false)
+		m.IsEdns0().Option = []dns.EDNS0{&dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: cookie}}
+	}
+}
+
+func cookieOf(m *dns.Msg) string {
+	if opt := m.IsEdns0(); opt != nil {
+		for _, o := range opt.Option {
+			if c, ok := o.(*dns.EDNS0_COOKIE); ok {
+				return c.Cookie
+			}
+		}
+	}
+	return ""
+}
+
+const ours = "0011223344556677"
+
+func TestCookiesOfClients(t *testing.T) {
+	s := start(t, answersA("www.example. 300 A 192.0.2.1"), nil, func(c *resolver.Config) { c.Cookies.Require = true })
+	ask := func(cookie string) *dns.Msg { return s.ask(t, "udp", "www.example.", dns.TypeA, withCookie(cookie)) }
+	first := ask(ours)
+	good := cookieOf(first)
+	if first.Rcode != dns.RcodeBadCookie || len(good) != 48 || good[:16] != ours {
+		t.Fatalf("client cookie alone: want BADCOOKIE with a cookie of 24 octets\n%s", first)
+	}
+	if r := ask(good); r.Rcode != 0 || len(r.Answer) != 1 || cookieOf(r) != good {
+		t.Errorf("with the cookie: want the answer and the same cookie\n%s", r)
+	}
+	raw, _ := hex.DecodeString(good)
+	for i := range raw {
+		b := append([]byte(nil), raw...)
+		b[i] ^= 1
+		if r := ask(hex.EncodeToString(b)); r.Rcode != dns.RcodeBadCookie {
+			t.Errorf("octet %d changed: %s, want BADCOOKIE", i, dns.RcodeToString[r.Rcode])
+		}
+	}
+	for _, bad := range []string{"", "00", "00112233445566", ours + "00", ours + "00112233445566", good + good[:36]} {
+		if r := ask(bad); r.Rcode != dns.RcodeFormatError {
+			t.Errorf("cookie of %d octets: %s, want FORMERR", len(bad)/2, dns.RcodeToString[r.Rcode])
+		}
+	}
+	if r := ask(ours + "00112233445566778899"); r.Rcode != dns.RcodeBadCookie {
+		t.Errorf("another server's cookie: %s, want BADCOOKIE", dns.RcodeToString[r.Rcode])
+	}
+	if r := s.ask(t, "tcp", "www.example.", dns.TypeA, withCookie(ours)); r.Rcode != 0 || len(cookieOf(r)) != 48 {
+		t.Errorf("over TCP: want the answer with a cookie\n%s", r)
+	}
+	if r := s.ask(t, "udp", "www.example.", dns.TypeA, nil); r.Rcode != 0 {
+		t.Errorf("without a cookie: %s, want the answer", dns.RcodeToString[r.Rcode])
+	}
+}
+
+// flood sends queries over UDP one after the other and counts what comes back.
+func flood(t *testing.T, s *server, n int, change func(*dns.Msg)) (whole, truncated, nothing int) {
+	t.Helper()
+	c := dns.Client{Timeout: 150 * time.Millisecond}
+	for range n {
+		m := new(dns.Msg).SetQuestion("www.example.", dns.TypeA)
+		if change != nil {
+			change(m)
+		}
+		switch r, _, err := c.Exchange(m, s.addr); {
+		case err != nil:
+			nothing++
+		case r.Truncated:
+			truncated++
+		default:
+			whole++
+		}
+	}
+	return whole, truncated, nothing
+}
+
+func limited(c *resolver.Config) {
+	c.RateLimit.ResponsesPerSecond, c.RateLimit.Slip = 1, 2
+}
+
+func TestResponsesToOneNetworkAreLimited(t *testing.T) {
+	s := start(t, answersA("www.example. 300 A 192.0.2.1"), nil, limited)
+	whole, truncated, nothing := flood(t, s, 25, nil)
+	if whole < 5 || whole > 15 || truncated < 3 || nothing < 3 {
+		t.Errorf("%d answers, %d with TC, %d lost; want the burst of 5 and what the time allows, and the rest by halves", whole, truncated, nothing)
+	}
+	if r := s.ask(t, "tcp", "www.example.", dns.TypeA, nil); len(r.Answer) != 1 {
+		t.Errorf("over TCP:\n%s", r)
+	}
+	r := s.ask(t, "tcp", "www.example.", dns.TypeA, withCookie(ours))
+	if whole, _, _ := flood(t, s, 20, withCookie(cookieOf(r))); whole < 18 {
+		t.Errorf("%d of 20 answers with a cookie, want all", whole)
+	}
+	if v := counter(t, s.registry, "weir_dns_rate_limited_total"); v < 6 {
+		t.Errorf("%v counted", v)
+	}
+}
+
+func TestDryRunLimitsNothing(t *testing.T) {
+	s := start(t, answersA("www.example. 300 A 192.0.2.1"), nil, func(c *resolver.Config) { limited(c); c.RateLimit.DryRun = true })
+	if whole, _, _ := flood(t, s, 20, nil); whole < 18 {
+		t.Errorf("%d of 20 answers, want all", whole)
+	}
+	if v := counter(t, s.registry, "weir_dns_rate_limited_total"); v < 3 {
+		t.Errorf("%v counted, want what would have been limited", v)
+	}
+}
+
+func TestClientsHaveABudgetOverAllTransports(t *testing.T) {
+	s := start(t, answersA("www.example. 300 A 192.0.2.1"), nil, func(c *resolver.Config) { c.RateLimit.ClientQueriesPerSecond = 1 })
+	refused := 0
+	for range 15 {
+		if r := s.ask(t, "tcp", "www.example.", dns.TypeA, edns); r.Rcode == dns.RcodeRefused && ede(r) != "" {
+			refused++
+		}
+	}
+	if refused < 3 || refused > 10 {
+		t.Errorf("%d of 15 refused, want what is above the burst of 5", refused)
+	}
+	exempt := start(t, answersA("www.example. 300 A 192.0.2.1"), nil, func(c *resolver.Config) {
+		c.RateLimit.ClientQueriesPerSecond, c.RateLimit.Exempt = 1, []string{"127.0.0.0/8"}
+	})
+	for range 15 {
+		if r := exempt.ask(t, "tcp", "www.example.", dns.TypeA, nil); r.Rcode != 0 {
+			t.Errorf("an exempt client got %s", dns.RcodeToString[r.Rcode])
+		}
+	}
+}
