@@ -15,7 +15,11 @@ func (s *Resolver) answerFromParent(r *request) bool {
 		return false
 	}
 	q := s.cacheQuestion(r)
+	live := s.live.Load()
 	for at := r.ask.Name.Parent(); at.Labels() > 1; at = at.Parent() {
+		if live.router != nil && live.router.Route(at, r.ask.Client) != r.route {
+			return false // that parent is not of the servers that this name is of
+		}
 		q.Name = at
 		msg, state := s.cache.Get(r.out[:0], &q, r.ask.Time, nil)
 		if state != cache.Fresh {

@@ -90,10 +90,10 @@ func (fs *flights) openLocked(id string, r *request) (*flight, admission) {
 	do, cd := r.EDNS.DO, r.Flags&dnswire.FlagCD != 0
 	f := &flight{
 		id: id, share: sh, stale: r.stale,
-		key: cache.Question{Name: name, Type: r.ask.Type, Class: r.ask.Class, DO: do, CD: cd},
+		key: cache.Question{Name: name, Type: r.ask.Type, Class: r.ask.Class, DO: do, CD: cd, View: r.route},
 		// AD says that we understand the bit (RFC 6840, section 5.7). It is the
 		// same for all, so that it splits no flight; adopt takes it out again.
-		question: upstream.Question{Name: name, Type: r.ask.Type, Class: r.ask.Class, DO: do, CD: cd, AD: true},
+		question: upstream.Question{Name: name, Type: r.ask.Type, Class: r.ask.Class, DO: do, CD: cd, AD: true, Client: r.ask.Client},
 	}
 	fs.open[f.id] = f
 	return f, admitted
@@ -138,6 +138,6 @@ func flightID(dst []byte, r *request) []byte {
 	if r.Flags&dnswire.FlagCD != 0 {
 		bits |= 2
 	}
-	dst = append(dst, bits, byte(r.ask.Type>>8), byte(r.ask.Type), byte(r.ask.Class>>8), byte(r.ask.Class))
+	dst = append(dst, r.route, bits, byte(r.ask.Type>>8), byte(r.ask.Type), byte(r.ask.Class>>8), byte(r.ask.Class))
 	return append(dst, r.ask.Name...)
 }

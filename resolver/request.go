@@ -41,6 +41,7 @@ type request struct {
 	found   cache.Found // what the cache said about its answer
 	stale   bool        // it has one past its time
 	share   share       // of the pending queries, while this is one
+	route   uint8       // to the upstreams; see upstream.Group.Route
 	options options     // of the query, for the answer's
 
 	maxSize int // of an answer over this transport

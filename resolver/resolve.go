@@ -27,6 +27,7 @@ func (s *Resolver) serve(r *request, msg []byte) (done bool) {
 	if !s.decode(r, msg) {
 		return s.complete(r)
 	}
+	r.route = live.route(r)
 	s.detector.Inspect(&r.ask, &r.verdict)
 	if s.answerHere(r, live) {
 		return s.complete(r)
@@ -200,7 +201,7 @@ func (r *request) addSinkhole(ttl uint32) bool {
 func (s *Resolver) cacheQuestion(r *request) cache.Question {
 	return cache.Question{
 		Name: r.ask.Name, Type: r.ask.Type, Class: r.ask.Class,
-		DO: r.EDNS.DO, CD: r.Flags&dnswire.FlagCD != 0,
+		DO: r.EDNS.DO, CD: r.Flags&dnswire.FlagCD != 0, View: r.route,
 	}
 }
 
@@ -306,6 +307,10 @@ func (s *Resolver) exchange(f *flight, live *live) {
 	answer, err := s.askUpstream(f, live.upstream)
 	var ede *dnswire.EDE
 	switch {
+	case s.live.Load().views != live.views:
+		if err != nil { // and the cache's views have changed meanwhile: it gets nothing
+			ede = failureEDE(err)
+		}
 	case err == nil:
 		s.cache.Put(&f.key, answer.Msg, answer.EDE, s.now())
 	case errors.Is(err, upstream.ErrOverloaded):

@@ -9,6 +9,9 @@ package resolver
 import (
 	"context"
 	"errors"
+	"net/netip"
+	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,6 +88,22 @@ type live struct {
 	special  *specialTable
 	upstream Exchanger
 	health   health // nil: unknown
+	router   router // nil: there is one way for all
+	zones    []upstream.ZoneConfig
+	views    uint32 // changes when routes mean something else
+}
+
+// router is what an Exchanger may know about where questions go.
+type router interface {
+	// Route tells questions apart that different servers answer, 0 to 63.
+	Route(name dnsname.Name, client netip.Addr) uint8
+}
+
+func (l *live) route(r *request) uint8 {
+	if l.router == nil {
+		return 0
+	}
+	return l.router.Route(r.ask.Name, r.ask.Client)
 }
 
 // health is what an Exchanger may know about its servers.
@@ -95,6 +114,17 @@ type health interface {
 
 // up says whether it is worth asking an upstream.
 func (l *live) up() bool { return l.health == nil || l.health.Up() > 0 }
+
+// routedZones are the zones that have servers of their own, whatever else is
+// special about them.
+func routedZones(rules []upstream.ZoneConfig) (zones []string) {
+	for _, z := range rules {
+		if !z.Disabled {
+			zones = append(zones, z.Zones...)
+		}
+	}
+	return zones
+}
 
 // New makes a Resolver of a valid cfg. It opens nothing.
 func New(cfg Config, deps Deps) (*Resolver, error) {
@@ -151,7 +181,23 @@ func (s *Resolver) Swap(cfg Config, up Exchanger) error {
 		}
 	}
 	h, _ := up.(health)
-	s.live.Store(&live{health: h, acl: a, proxies: proxies, special: newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, cfg.SpecialExcept), upstream: up})
+	next := &live{health: h, acl: a, proxies: proxies, upstream: up, zones: cfg.Upstream.Zones}
+	next.special = newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, slices.Concat(cfg.SpecialExcept, routedZones(next.zones)))
+	if len(next.zones) > 0 {
+		next.router, _ = up.(router)
+	}
+	was := s.live.Load()
+	if was != nil {
+		next.views = was.views
+	}
+	changed := was != nil && !reflect.DeepEqual(was.zones, next.zones)
+	if changed {
+		next.views++
+	}
+	s.live.Store(next)
+	if changed {
+		s.cache.Flush() // other servers answer now, and the views are others
+	}
 	return nil
 }
 

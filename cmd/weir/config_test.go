@@ -34,7 +34,10 @@ func TestDefaultsFileIsTheDefaults(t *testing.T) {
 	if len(got.Resolver.Upstream.Hosts) != 1 {
 		t.Errorf("resolver.upstream.hosts = %+v, want one example", got.Resolver.Upstream.Hosts)
 	}
-	got.Resolver.Upstream.Hosts = nil
+	if z := got.Resolver.Upstream.Zones; len(z) != 1 || !z[0].Disabled {
+		t.Errorf("resolver.upstream.zones = %+v, want one disabled example", z)
+	}
+	got.Resolver.Upstream.Hosts, got.Resolver.Upstream.Zones = nil, nil
 	clearEmpty(reflect.ValueOf(&got).Elem())
 	clearEmpty(reflect.ValueOf(&want).Elem())
 	if !reflect.DeepEqual(got, want) {

@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/resolver/upstream"
 	"go.uber.org/zap"
 )
@@ -72,6 +74,11 @@ func (u *upstreams) swap(g *upstreamGroup) {
 // Exchange is resolver.Exchanger.
 func (u *upstreams) Exchange(ctx context.Context, q *upstream.Question) (*upstream.Answer, error) {
 	return u.current.Load().Exchange(ctx, q)
+}
+
+// Route is for the resolver, which keeps apart what different servers answer.
+func (u *upstreams) Route(name dnsname.Name, client netip.Addr) uint8 {
+	return u.current.Load().Route(name, client)
 }
 
 func (u *upstreams) states() []upstream.ServerState { return u.current.Load().States() }

@@ -31,6 +31,10 @@ type Question struct {
 	Name        dnsname.Name // canonical
 	Type, Class uint16
 	DO, CD      bool
+	// View keeps the answers apart that different clients get to one question,
+	// because they are asked of different upstreams. Up to 63; 0 where all get
+	// the same.
+	View uint8
 }
 
 // State says what Get found.
@@ -199,5 +203,5 @@ func (q *Question) flags() (f uint8) {
 	if q.CD {
 		f |= flagCD
 	}
-	return f
+	return f | q.View<<2
 }

@@ -29,6 +29,8 @@ type Config struct {
 	// Cookies sends a DNS cookie over UDP and, once a server has answered it,
 	// drops what comes without (RFC 7873). Default true.
 	Cookies bool `yaml:"cookies"`
+	// Zones send some questions to other servers: by name, by client, or both.
+	Zones []ZoneConfig `yaml:"zones"`
 	// Timeout is for one question altogether. Clients give up, or ask again,
 	// after 2s, and RFC 8767, section 5 would have a stale answer sent by 1.8s.
 	// Default 1.8s.
@@ -96,6 +98,10 @@ func (c *Config) Validate() error {
 	bad(len(c.Servers) >= 1 && len(c.Servers) <= maxServers,
 		"servers: must name 1 to %d servers, got %d", maxServers, len(c.Servers))
 	errs = append(errs, c.checkServers()...)
+	bad(len(c.Zones) <= MaxZones, "zones: at most %d rules, got %d", MaxZones, len(c.Zones))
+	for i := range c.Zones {
+		errs = append(errs, under(fmt.Sprintf("zones[%d].", i), c.Zones[i].validate(c.Hosts))...)
+	}
 	bad(c.Timeout >= 100*time.Millisecond && c.Timeout <= time.Minute,
 		"timeout: must be between 100ms and 1m, got %s", c.Timeout)
 	bad(c.AttemptTimeout >= 10*time.Millisecond && c.AttemptTimeout <= c.Timeout,
@@ -108,6 +114,17 @@ func (c *Config) Validate() error {
 	bad(slices.Contains(strategies, c.Strategy),
 		"strategy: must be %s, got %q", strings.Join(strategies, ", "), c.Strategy)
 	return errors.Join(errs...)
+}
+
+// under puts a field's path in front of each error that err joins.
+func under(path string, err error) (errs []error) {
+	if err == nil {
+		return nil
+	}
+	for _, e := range err.(interface{ Unwrap() []error }).Unwrap() { // all of validate's are joined
+		errs = append(errs, fmt.Errorf("%s%w", path, e))
+	}
+	return errs
 }
 
 func (c *Config) checkServers() (errs []error) {

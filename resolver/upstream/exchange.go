@@ -83,7 +83,7 @@ func newExchange(ctx context.Context, g *Group, q *Question) *exchange {
 	if end, ok := ctx.Deadline(); ok && end.Before(x.end) {
 		x.end = end
 	}
-	x.tries = g.order()
+	x.tries = g.order(g.routes[g.Route(q.Name, q.Client)].servers)
 	return x
 }
 

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,9 @@ type Question struct {
 	Name        dnsname.Name // canonical
 	Type, Class uint16
 	DO, CD, AD  bool // copied into the query
+	// Client is who asks, for rules that are for some clients. Whoever waits for
+	// the same answer must have the same Route.
+	Client netip.Addr
 }
 
 // Answer is a checked answer. A failure that a server reports (SERVFAIL,
@@ -74,7 +78,8 @@ type Group struct {
 	cfg     Config
 	log     *zap.Logger
 	metrics *metrics
-	servers []*server
+	servers []*server // of all routes
+	routes  []route
 	seed    maphash.Seed
 	buffers bufferPool
 	dialer  *net.Dialer
@@ -105,10 +110,17 @@ func New(cfg Config, deps Deps) (*Group, error) {
 		late:    late{stop: make(chan struct{})},
 	}
 	g.metrics = newMetrics(deps.Registry, func() float64 { return float64(g.inFlight.Load()) })
-	for _, text := range cfg.Servers {
+	known := map[string]*server{}
+	g.addRoutes(&cfg, func(text string) *server {
 		t, _ := parseTarget(text, cfg.Hosts) // Validate has read it
-		g.servers = append(g.servers, newServer(g, text, t, roots))
-	}
+		if s := known[t.key()]; s != nil {
+			return s
+		}
+		s := newServer(g, text, t, roots)
+		known[t.key()] = s
+		g.servers = append(g.servers, s)
+		return s
+	})
 	return g, nil
 }
 
@@ -151,9 +163,9 @@ func (g *Group) zone(name dnsname.Name) uint64 {
 	return maphash.Bytes(g.seed, name)
 }
 
-// Up is how many servers are not known to be down.
+// Up is how many servers for all questions are not known to be down.
 func (g *Group) Up() (n int) {
-	for _, s := range g.servers {
+	for _, s := range g.routes[0].servers {
 		if !s.health.isDown.Load() {
 			n++
 		}

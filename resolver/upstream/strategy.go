@@ -18,10 +18,10 @@ const (
 	StrategyRandom = "random"
 )
 
-// order is the servers in the order in which one question asks them.
-func (g *Group) order() []try {
-	tries := make([]try, 0, len(g.servers))
-	for _, s := range g.servers {
+// order is servers in the order in which one question asks them.
+func (g *Group) order(servers []*server) []try {
+	tries := make([]try, 0, len(servers))
+	for _, s := range servers {
 		if !s.health.isDown.Load() {
 			tries = append(tries, newTry(s))
 		}
@@ -37,8 +37,8 @@ func (g *Group) order() []try {
 			rand.Shuffle(len(up), func(i, j int) { up[i], up[j] = up[j], up[i] })
 		}
 	}
-	if len(tries) < len(g.servers) {
-		for _, s := range g.servers {
+	if len(tries) < len(servers) {
+		for _, s := range servers {
 			if s.health.isDown.Load() && !has(tries, s) {
 				tries = append(tries, newTry(s))
 			}

@@ -349,3 +349,16 @@ func TestValidateNamesEveryBadField(t *testing.T) {
 		t.Errorf("New without servers: %v", err)
 	}
 }
+
+// mustName wants each field at the beginning of a line of err.
+func mustName(t *testing.T, err error, fields ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, field := range fields {
+		if !strings.Contains("\n"+err.Error(), "\n"+field+": ") {
+			t.Errorf("%s is not named in: %v", field, err)
+		}
+	}
+}
