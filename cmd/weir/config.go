@@ -13,6 +13,7 @@ import (
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/resolver"
 	"github.com/weirdns/weir/rpz"
+	"github.com/weirdns/weir/sandbox"
 	"github.com/weirdns/weir/web"
 	"go.uber.org/zap/zapcore"
 
@@ -34,6 +35,7 @@ type config struct {
 	RPZOut  rpz.Config     `yaml:"rpz_out"`
 	Capture capture.Config `yaml:"capture"`
 	Admin   web.Config     `yaml:"admin"`
+	Sandbox sandbox.Config `yaml:"sandbox"`
 
 	// The user chose these folders, so weir must not do without them.
 	explicitState, explicitRecords bool
@@ -135,6 +137,7 @@ func checkConfig(cfg *config, doc *document) error {
 	doc.add("capture", cfg.Capture.Validate())
 	doc.add("rpz_out", cfg.RPZOut.Validate())
 	doc.add("admin", cfg.Admin.Validate())
+	doc.add("sandbox", cfg.Sandbox.Validate())
 	names := map[string]bool{}
 	for i := range cfg.Lists {
 		l, at := &cfg.Lists[i], fmt.Sprintf("lists[%d]", i)

@@ -78,6 +78,7 @@ func (s *service) warnFixed(next *config) {
 	}{
 		{"log", s.started.Log != next.Log},
 		{"state_dir", s.started.StateDir != next.StateDir},
+		{"sandbox", !reflect.DeepEqual(s.started.Sandbox, next.Sandbox)},
 		{"resolver.listen", !reflect.DeepEqual(a.Listen, b.Listen)},
 		{"resolver.listen_tls", !reflect.DeepEqual(a.ListenTLS, b.ListenTLS)},
 		{"resolver.listen_https", !reflect.DeepEqual(a.ListenHTTPS, b.ListenHTTPS)},

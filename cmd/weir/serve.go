@@ -58,13 +58,17 @@ func (c *serveCmd) Validate() error {
 	return errors.Join(errs...)
 }
 
+// file is the configuration's, empty for none.
+func (c *serveCmd) file() string {
+	if c.Conf == nil {
+		return ""
+	}
+	return *c.Conf
+}
+
 // load reads the configuration, flags on top.
 func (c *serveCmd) load() (*config, error) {
-	file := ""
-	if c.Conf != nil {
-		file = *c.Conf
-	}
-	return loadServeConfig(file, func(cfg *config) {
+	return loadServeConfig(c.file(), func(cfg *config) {
 		if len(c.Listen) > 0 {
 			cfg.Resolver.Listen = c.Listen
 		}
@@ -103,6 +107,11 @@ func (c *serveCmd) Run(std stdio) error {
 	}
 	// Said before the lists are read: until then queries wait in the sockets.
 	s.announce()
+	if err := restrict(cfg, c.file(), log.Named("sandbox")); err != nil {
+		s.resolver.Close()
+		s.admin.Close()
+		return err
+	}
 	if err := s.detection.load(); err != nil {
 		s.resolver.Close()
 		s.admin.Close()

@@ -38,6 +38,7 @@ var level = map[string]int{
 	"internal/dnswire":  1,
 	"internal/dnsname":  0,
 	"internal/queue":    0,
+	"sandbox":           0,
 
 	"internal/atomicfile": 0,
 }
@@ -58,6 +59,8 @@ var home = map[string]string{
 	"github.com/miekg/dns":                                    "internal/dnswire",
 	"github.com/weppos/publicsuffix-go":                       "internal/dnsname",
 	"github.com/alecthomas/kong":                              "cmd/weir",
+	"github.com/landlock-lsm/go-landlock":                     "sandbox",
+	"github.com/elastic/go-seccomp-bpf":                       "sandbox",
 	"github.com/dchest/siphash":                               "resolver",
 	"go.yaml.in/yaml/v3":                                      "cmd/weir",
 	"google.golang.org/protobuf":                              "capture",

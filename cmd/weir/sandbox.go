@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/weirdns/weir/sandbox"
+	"go.uber.org/zap"
+)
+
+// restrict puts the process into its sandbox, if that is wanted: all addresses
+// are bound, and what is read from now on is named in the configuration.
+func restrict(cfg *config, configFile string, log *zap.Logger) error {
+	if !cfg.Sandbox.Enabled {
+		return nil
+	}
+	done, err := sandbox.Apply(cfg.Sandbox, cfg.paths(configFile))
+	if err != nil {
+		return fmt.Errorf("sandbox: %w", err)
+	}
+	log.Info("sandboxed",
+		zap.Bool("landlock", done.Landlock), zap.Bool("seccomp", done.Seccomp),
+		zap.Bool("capabilities_dropped", done.Capabilities), zap.Bool("user_changed", done.User),
+		zap.Strings("missing", done.Missing))
+	return nil
+}
+
+// paths are what serve reads and writes. A reload may name others only in the
+// same folders, or in sandbox.read.
+func (c *config) paths(configFile string) (p sandbox.Paths) {
+	read := []string{
+		configFile, c.Resolver.TLS.CertFile, c.Resolver.TLS.KeyFile, c.Resolver.Upstream.CAFile,
+		c.Detect.Model.Path, c.Detect.Model.ShadowPath,
+	}
+	for _, l := range c.Lists {
+		read = append(read, l.File, l.AuthKeyFile)
+	}
+	for _, f := range read {
+		if f != "" {
+			p.Read = append(p.Read, f)
+		}
+	}
+	for _, dir := range []string{c.StateDir, c.Records.Dir} {
+		if dir != "" {
+			p.Write = append(p.Write, dir)
+		}
+	}
+	if c.RPZOut.Path != "" {
+		p.Write = append(p.Write, filepath.Dir(c.RPZOut.Path))
+	}
+	return p
+}

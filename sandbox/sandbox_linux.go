@@ -1,0 +1,178 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"unsafe"
+
+	seccomp "github.com/elastic/go-seccomp-bpf"
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"github.com/landlock-lsm/go-landlock/landlock"
+	"golang.org/x/sys/unix"
+)
+
+// always is what every program of this kind reads: name services and their
+// like, CAs, time zones, and what the runtime wants to know of its limits.
+var always = []string{
+	"/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/passwd", "/etc/group", "/etc/localtime",
+	"/etc/ssl", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/usr/share/zoneinfo",
+	"/dev/null", "/dev/urandom", "/proc", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage", "/run/systemd/resolve",
+}
+
+// Apply restricts this process, for good. It is called when all addresses are
+// bound. An error means that something was wanted and could have been done, but
+// was not: whoever asked for a sandbox must not go on without.
+func Apply(cfg Config, paths Paths) (done Applied, err error) {
+	if cfg.User != "" {
+		if err := become(cfg, paths.Write); err != nil {
+			return done, fmt.Errorf("user: %w", err)
+		}
+		done.User = true
+	}
+	switch err := dropCapabilities(); {
+	case err == nil:
+		done.Capabilities = true
+	case errors.Is(err, syscall.ENOTSUP): // a build with cgo cannot reach its threads
+		done.Missing = append(done.Missing, "dropping capabilities (build without cgo)")
+	default:
+		return done, fmt.Errorf("capabilities: %w", err)
+	}
+	if err := restrictFiles(cfg, paths); err != nil {
+		return done, fmt.Errorf("landlock: %w", err)
+	}
+	if done.Landlock = landlockABI() > 0; !done.Landlock {
+		done.Missing = append(done.Missing, "landlock")
+	}
+	switch err := restrictCalls(); {
+	case err == nil:
+		done.Seccomp = true
+	case errors.Is(err, syscall.ENOSYS), errors.Is(err, syscall.EINVAL):
+		done.Missing = append(done.Missing, "seccomp")
+	default:
+		return done, fmt.Errorf("seccomp: %w", err)
+	}
+	return done, nil
+}
+
+// become turns root into cfg's user, who gets the folders that are written.
+func become(cfg Config, folders []string) error {
+	uid, gid, err := cfg.ids()
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		if os.Geteuid() == uid {
+			return nil
+		}
+		return errors.New("only root can become another user")
+	}
+	for _, dir := range folders {
+		err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			return os.Lchown(path, uid, gid)
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	if err := syscall.Setgroups(nil); err != nil {
+		return err
+	}
+	if err := syscall.Setgid(gid); err != nil {
+		return err
+	}
+	return syscall.Setuid(uid)
+}
+
+// dropCapabilities empties the sets of every thread.
+func dropCapabilities() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0)
+	if errno == syscall.ENOTSUP {
+		return errno
+	}
+	_, _, errno = syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none[0])), 0)
+	runtime.KeepAlive(&header)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// restrictFiles leaves what paths name. For a file its folder is left, as
+// whoever replaces a file makes a new one beside it.
+func restrictFiles(cfg Config, paths Paths) error {
+	var dirs, files []string
+	for _, p := range append(append(always[:len(always):len(always)], cfg.Read...), paths.Read...) {
+		p, err := filepath.Abs(p)
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(p)
+		switch {
+		case err == nil && info.IsDir():
+			dirs = append(dirs, p)
+		case filepath.Dir(p) == "/etc" || filepath.Dir(p) == "/dev" || filepath.Dir(p) == "/":
+			if err == nil {
+				files = append(files, p) // not all that lies beside these
+			}
+		default:
+			dirs = append(dirs, filepath.Dir(p))
+		}
+	}
+	return landlock.V5.BestEffort().RestrictPaths(
+		landlock.ROFiles(files...).IgnoreIfMissing(),
+		landlock.RODirs(dirs...).IgnoreIfMissing(),
+		landlock.RWDirs(paths.Write...).IgnoreIfMissing(),
+	)
+}
+
+// landlockABI is the version that the kernel has, 0 for none.
+func landlockABI() int {
+	const createRulesetVersion = 1
+	n, _, errno := syscall.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, createRulesetVersion)
+	if errno != 0 {
+		return 0
+	}
+	return int(n)
+}
+
+// restrictCalls leaves the system calls in allowed, for every thread; others
+// fail with EPERM.
+func restrictCalls() error {
+	info, err := arch.GetInfo("")
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, name := range allowed {
+		if _, ok := info.SyscallNames[name]; ok {
+			names = append(names, name)
+		}
+	}
+	sockets := seccomp.SyscallGroup{Action: seccomp.ActionAllow}
+	for _, family := range []uint64{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK} {
+		sockets.NamesWithCondtions = append(sockets.NamesWithCondtions, seccomp.NameWithConditions{
+			Name:       "socket",
+			Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: family}},
+		})
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	return seccomp.LoadFilter(seccomp.Filter{
+		NoNewPrivs: true,
+		Flag:       seccomp.FilterFlagTSync,
+		Policy: seccomp.Policy{
+			DefaultAction: seccomp.ActionErrno,
+			Syscalls:      []seccomp.SyscallGroup{{Names: names, Action: seccomp.ActionAllow}, sockets},
+		},
+	})
+}
