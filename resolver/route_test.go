@@ -17,7 +17,7 @@ import (
 )
 
 // byClient answers with an address of the client's own.
-type byClient struct{ *fakeUpstream }
+type byClient struct{}
 
 func (byClient) Route(_ dnsname.Name, client netip.Addr) uint8 { return client.As4()[3] }
 
