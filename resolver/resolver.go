@@ -119,9 +119,7 @@ func (l *live) up() bool { return l.health == nil || l.health.Up() > 0 }
 // special about them.
 func routedZones(rules []upstream.ZoneConfig) (zones []string) {
 	for _, z := range rules {
-		if !z.Disabled {
-			zones = append(zones, z.Zones...)
-		}
+		zones = append(zones, z.Zones...)
 	}
 	return zones
 }
@@ -181,7 +179,12 @@ func (s *Resolver) Swap(cfg Config, up Exchanger) error {
 		}
 	}
 	h, _ := up.(health)
-	next := &live{health: h, acl: a, proxies: proxies, upstream: up, zones: cfg.Upstream.Zones}
+	next := &live{health: h, acl: a, proxies: proxies, upstream: up}
+	for _, z := range cfg.Upstream.Zones {
+		if !z.Disabled {
+			next.zones = append(next.zones, z)
+		}
+	}
 	next.special = newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, slices.Concat(cfg.SpecialExcept, routedZones(next.zones)))
 	if len(next.zones) > 0 {
 		next.router, _ = up.(router)

@@ -27,9 +27,11 @@ func (s *Resolver) keepCache(ctx context.Context) {
 	}
 }
 
-// keepsCache says whether the cache outlives the process.
+// keepsCache says whether the cache outlives the process. Where rules send
+// questions elsewhere it does not: under other rules its answers would be other
+// servers'.
 func (s *Resolver) keepsCache() bool {
-	return s.cacheFile != "" && s.cfg.Cache.SnapshotInterval > 0
+	return s.cacheFile != "" && s.cfg.Cache.SnapshotInterval > 0 && len(s.live.Load().zones) == 0
 }
 
 func (s *Resolver) loadCache() {
