@@ -95,7 +95,14 @@ func TestForgedOverConnections(t *testing.T) {
 				s.ScriptAll(dnstest.Forged(what))
 				g, reg := group(t, func(c *upstream.Config) {
 					c.Servers, c.CAFile = []string{addr}, id.CAFile
+					// The wait behind a bad answer goes on to the end, over HTTPS it is over.
 					c.Timeout, c.AttemptTimeout = 300*time.Millisecond, 100*time.Millisecond
+					switch proto {
+					case "tls":
+						c.Timeout, c.AttemptTimeout = time.Second, 400*time.Millisecond
+					case "https":
+						c.Timeout, c.AttemptTimeout = 20*time.Second, 10*time.Second
+					}
 				})
 				a, err := g.Exchange(t.Context(), q)
 				if !errors.Is(err, upstream.ErrInvalid) {
