@@ -13,6 +13,8 @@ DATA     ?= data
 IMAGE    ?= weir
 
 .PHONY: build run test allocs check format vet lint fuzz bench faults mutants respdiff e2e mutations model docker clean
+.PHONY: build run test allocs check format vet lint fuzz bench faults mutants respdiff e2e model docker clean
+.PHONY: build run test allocs check format vet lint fuzz bench kill bench-store e2e model docker clean
 
 ## build: one static binary, bin/weir
 build:
@@ -73,6 +75,13 @@ mutants:
 ## respdiff: the same questions to weir, Unbound and BIND, of a zone that Knot DNS signs
 respdiff:
 	WEIR_RESPDIFF=1 $(GO) test -count=1 -timeout 10m -v ./internal/respdiff
+## kill: the record store, killed at 200 random moments
+kill:
+	WEIR_KILL_ROUNDS=200 $(GO) test -run 'TestKillAtAnyMoment' -timeout 30m -v ./pdns/store
+
+## bench-store: ten million distinct records in the store, and how long lookups take
+bench-store:
+	WEIR_STORE_RECORDS=10000000 $(GO) test -run 'TestLookupsOfAFullStore' -timeout 60m -v ./pdns/store
 
 ## e2e: the binary between real DNS servers of the system (NSD, Unbound) and dig
 e2e: build

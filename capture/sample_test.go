@@ -17,6 +17,7 @@ import (
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/encode"
 	"go.uber.org/zap"
 )
 
@@ -102,7 +103,7 @@ func TestTheSampleCaptureGivesTheGoldenRecords(t *testing.T) {
 	golden(t, filepath.Join(dir, "sample.pcap"), sample(t))
 	for range 2 {
 		var transactions, cof bytes.Buffer
-		tx := pdns.NewTransactionWriter(&transactions, pdns.ClientTruncated, nil)
+		tx := pdns.NewTransactionWriter(&transactions, encode.Native, pdns.ClientTruncated, nil)
 		sums := pdns.NewCOFWriter(&cof, pdns.DefaultConfig().COF, "")
 		c, err := capture.New(capture.DefaultConfig(), capture.Deps{
 			Inspector: inspector{inspect: judge}, Sinks: []detect.Sink{tx, sums}, Log: zap.NewNop(), Registry: prometheus.NewRegistry(),

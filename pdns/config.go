@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
+
+	"github.com/weirdns/weir/pdns/encode"
 )
 
 // Config says what is recorded, where, and how much of it is kept.
@@ -53,6 +55,9 @@ type TransactionsConfig struct {
 	// ClientAddress is how much of a client's address is written: full,
 	// truncated (to /24 and /48) or none. Default: truncated.
 	ClientAddress ClientAddress `yaml:"client_address"`
+	// Format is native (docs/formats.md), zeek, zeek_json, eve, ecs, ocsf, spot or
+	// csv. Default: native.
+	Format encode.Format `yaml:"format"`
 	// QueueBytes bounds what waits between the answer path and the file; what
 	// does not fit is dropped and counted. Bytes. Default: 16 MiB.
 	QueueBytes int64 `yaml:"queue_bytes"`
@@ -113,6 +118,9 @@ func (c *Config) Validate() error {
 	}
 	files("cof", c.COF.QueueBytes, c.COF.bounds())
 	files("transactions", c.Transactions.QueueBytes, c.Transactions.bounds())
+	if !c.Transactions.Format.Valid() {
+		errs = append(errs, fmt.Errorf("transactions.format: must be a format, got %d", c.Transactions.Format))
+	}
 	if c.Transactions.ClientAddress > ClientFull {
 		errs = append(errs, fmt.Errorf("transactions.client_address: must be full, truncated or none, got %d", c.Transactions.ClientAddress))
 	}
@@ -157,31 +165,48 @@ func (c *ClientAddress) UnmarshalText(text []byte) error {
 }
 
 // Text is addr as it is shown: whole, as a prefix, or "" for none.
-func (c ClientAddress) Text(addr netip.Addr) string {
-	b := c.appendClient(nil, addr)
-	if b[0] != '"' {
-		return ""
+func (c ClientAddress) Text(addr netip.Addr) string { return string(c.Append(nil, addr)) }
+
+// Append appends addr as far as c lets it be kept, nothing where it does not. A
+// truncated address is written as a prefix, so that nobody takes it for an
+// address.
+func (c ClientAddress) Append(dst []byte, addr netip.Addr) []byte {
+	if c == ClientNone || !addr.IsValid() {
+		return dst
 	}
-	return string(b[1 : len(b)-1])
+	addr = addr.Unmap().WithZone("")
+	if c == ClientFull {
+		return addr.AppendTo(dst)
+	}
+	return truncate(addr).AppendTo(dst)
 }
 
-// appendClient appends addr as a JSON value. A truncated address is written as
-// a prefix, so that nobody takes it for an address.
+func truncate(addr netip.Addr) netip.Prefix {
+	bits := 24
+	if addr.Is6() {
+		bits = 48
+	}
+	prefix, _ := addr.Prefix(bits) // fails only for bits over the address's length
+	return prefix
+}
+
+// address is as much of addr as c lets be kept, for formats that take addresses
+// alone: truncated it is the first of its network. The zero Addr is none.
+func (c ClientAddress) address(addr netip.Addr) netip.Addr {
+	addr = addr.Unmap().WithZone("")
+	switch {
+	case c == ClientNone || !addr.IsValid():
+		return netip.Addr{}
+	case c == ClientFull:
+		return addr
+	}
+	return truncate(addr).Addr()
+}
+
+// appendClient appends addr as a JSON value.
 func (c ClientAddress) appendClient(dst []byte, addr netip.Addr) []byte {
 	if c == ClientNone || !addr.IsValid() {
 		return append(dst, "null"...)
 	}
-	addr = addr.Unmap().WithZone("")
-	dst = append(dst, '"')
-	if c == ClientFull {
-		dst = addr.AppendTo(dst)
-	} else {
-		bits := 24
-		if addr.Is6() {
-			bits = 48
-		}
-		prefix, _ := addr.Prefix(bits) // fails only for bits over the address's length
-		dst = prefix.AppendTo(dst)
-	}
-	return append(dst, '"')
+	return append(c.Append(append(dst, '"'), addr), '"')
 }

@@ -42,6 +42,7 @@ type rotatingLog struct {
 	name   string
 	bounds bounds
 	now    func() time.Time
+	header string // what a file begins with
 
 	f       file // nil: not open
 	size    int64
@@ -138,8 +139,12 @@ func (l *rotatingLog) tryWrite() error {
 	}
 	// The buffer may be over rotateBytes only by config with tiny files, which
 	// Validate refuses.
-	n, err := l.f.Write(l.buf)
-	if err == nil && n < len(l.buf) {
+	out := l.buf
+	if l.size == 0 && l.header != "" {
+		out = append([]byte(l.header), out...)
+	}
+	n, err := l.f.Write(out)
+	if err == nil && n < len(out) {
 		err = errors.New("short write")
 	}
 	if err != nil {

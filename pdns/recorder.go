@@ -31,6 +31,14 @@ type Deps struct {
 	// Suffixes finds the registered domain where the verdict has none; nil
 	// means the list that the module was built with.
 	Suffixes *dnsname.Suffixes
+	// Outputs get records beside the files.
+	Outputs []QueuedOutput
+}
+
+// QueuedOutput is an output and the octets that may wait for it.
+type QueuedOutput struct {
+	Output
+	QueueBytes int64
 }
 
 // Recorder is a detect.Sink. Record may be called by any number of goroutines,
@@ -40,7 +48,14 @@ type Recorder struct {
 	sinks   []*sink // those switched on
 	cof     *sink   // nil: off
 	all     *sink   // nil: off
+	outputs []queued
 	buffers sync.Pool
+}
+
+// queued is an output's filter and its sink.
+type queued struct {
+	wants func(t *detect.Transaction) bool
+	sink  *sink
 }
 
 // SinkStats counts the transactions offered to one sink. After Run they add up:
@@ -71,7 +86,7 @@ func newRecorder(cfg Config, deps Deps, fs filesystem, now func() time.Time) (*R
 	newSink := func(name string, queueBytes int64, b bounds, c func(*rotatingLog, *counts) consumer) *sink {
 		n := &counts{}
 		log := &rotatingLog{fs: fs, dir: cfg.Dir, name: name, bounds: b, now: now}
-		s := &sink{name: name, queue: queue.New(int(queueBytes)), consumer: c(log, n), counts: n, log: deps.Log}
+		s := &sink{name: name, queue: queue.New(int(queueBytes)), consumer: c(log, n), counts: n, log: deps.Log, every: tendEvery}
 		r.sinks = append(r.sinks, s)
 		return s
 	}
@@ -82,8 +97,15 @@ func newRecorder(cfg Config, deps Deps, fs filesystem, now func() time.Time) (*R
 	}
 	if c := cfg.Transactions; c.Enabled {
 		r.all = newSink("transactions", c.QueueBytes, c.bounds(), func(log *rotatingLog, n *counts) consumer {
-			return &transactionLog{lines: lines{client: c.ClientAddress, suffixes: deps.Suffixes}, log: log, counts: n}
+			log.header = c.Format.Header()
+			return &transactionLog{lines: newLines(c.Format, c.ClientAddress, deps.Suffixes), log: log, counts: n}
 		})
+	}
+	for _, o := range deps.Outputs {
+		n := &counts{}
+		s := &sink{name: o.Name(), queue: queue.New(int(o.QueueBytes)), consumer: &outlet{o.Output, n}, counts: n, log: deps.Log, every: tendEvery / 2}
+		r.sinks = append(r.sinks, s)
+		r.outputs = append(r.outputs, queued{o.Wants, s})
 	}
 	for _, s := range r.sinks {
 		if err := s.register(deps.Registry); err != nil {
@@ -97,7 +119,11 @@ func newRecorder(cfg Config, deps Deps, fs filesystem, now func() time.Time) (*R
 // wait for them: a full queue drops t and counts it.
 func (r *Recorder) Record(t *detect.Transaction) {
 	cof := r.cof != nil && t.Answered()
-	if !cof && r.all == nil {
+	wanted := cof || r.all != nil
+	for i := 0; i < len(r.outputs) && !wanted; i++ {
+		wanted = r.outputs[i].wants(t)
+	}
+	if !wanted {
 		return
 	}
 	buf := r.buffers.Get().(*[]byte)
@@ -107,6 +133,11 @@ func (r *Recorder) Record(t *detect.Transaction) {
 	}
 	if r.all != nil {
 		r.all.queue.Put(*buf)
+	}
+	for i := range r.outputs {
+		if o := &r.outputs[i]; o.wants(t) {
+			o.sink.queue.Put(*buf)
+		}
 	}
 	r.buffers.Put(buf)
 }
@@ -128,7 +159,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// Stats reads the counters, by the name of the sink: cof, transactions.
+// Stats reads the counters, by the name of the sink: cof, transactions,
+// and those of the outputs.
 func (r *Recorder) Stats() map[string]SinkStats {
 	all := make(map[string]SinkStats, len(r.sinks))
 	for _, s := range r.sinks {

@@ -39,7 +39,7 @@ type counts struct {
 // consumer turns transactions into lines of a file.
 type consumer interface {
 	consume(t *detect.Transaction)
-	tend() error  // once a second
+	tend() error  // every so often
 	close() error // the end: what cannot be written now is lost, and counted
 }
 
@@ -51,14 +51,18 @@ type sink struct {
 	consumer consumer
 	counts   *counts
 	log      *zap.Logger
-	failing  bool // the last tend failed: say so once, not every second
+	every    time.Duration // between two tends
+	failing  bool          // the last tend failed: say so once, not every second
 }
 
 // run consumes until ctx ends, then what is left, and closes the file.
 func (s *sink) run(ctx context.Context) error {
+	if o, ok := s.consumer.(*outlet); ok {
+		defer o.watch(ctx)()
+	}
 	s.report(s.consumer.tend())
 	for ctx.Err() == nil {
-		s.second(ctx)
+		s.awhile(ctx)
 		s.report(s.consumer.tend())
 	}
 	s.queue.Close()
@@ -73,9 +77,9 @@ func (s *sink) run(ctx context.Context) error {
 	return s.consumer.close()
 }
 
-// second consumes until it is time to tend.
-func (s *sink) second(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, tendEvery)
+// awhile consumes until it is time to tend.
+func (s *sink) awhile(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.every)
 	defer cancel()
 	for ctx.Err() == nil {
 		batch, err := s.queue.Take(ctx)

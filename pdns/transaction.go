@@ -7,6 +7,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
+	"github.com/weirdns/weir/pdns/encode"
 )
 
 // Bounds of the answers in one line. A message of 64 KiB can hold thousands of
@@ -22,15 +23,27 @@ var lastTime = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
 // timeForm is RFC 3339 with all nine digits, so that lines sort as text.
 const timeForm = "2006-01-02T15:04:05.000000000Z"
 
-// lines writes transactions as JSON. Every field is always there.
+// lines writes transactions, natively as JSON with every field always there.
 type lines struct {
 	client   ClientAddress
 	suffixes *dnsname.Suffixes
-	buf      []byte // scratch
+	other    *encode.Encoder // nil: the native format
+	buf      []byte          // scratch
+}
+
+func newLines(format encode.Format, client ClientAddress, suffixes *dnsname.Suffixes) lines {
+	l := lines{client: client, suffixes: suffixes}
+	if format != encode.Native {
+		l.other = encode.New(format, client.address, suffixes)
+	}
+	return l
 }
 
 // append appends one line, newline included.
 func (l *lines) append(dst []byte, t *detect.Transaction) []byte {
+	if l.other != nil {
+		return l.other.Append(dst, t)
+	}
 	at := t.Query.Time.UTC()
 	if at.Year() < 0 {
 		at = time.Time{}

@@ -11,6 +11,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/encode"
 )
 
 type txLine struct {
@@ -66,7 +67,7 @@ type txLine struct {
 func transactions(tb testing.TB, mode pdns.ClientAddress, ts ...*detect.Transaction) string {
 	tb.Helper()
 	var out strings.Builder
-	w := pdns.NewTransactionWriter(&out, mode, nil)
+	w := pdns.NewTransactionWriter(&out, encode.Native, mode, nil)
 	for _, t := range ts {
 		w.Record(t)
 	}

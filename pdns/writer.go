@@ -6,6 +6,7 @@ import (
 
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/pdns/encode"
 )
 
 // Writer writes records of one kind straight to one stream, for captures: who
@@ -30,13 +31,14 @@ func NewCOFWriter(w io.Writer, cfg COFConfig, sensorID string) *Writer {
 	}
 }
 
-// NewTransactionWriter writes transaction lines to w. A nil suffixes is the
-// list that the module was built with.
-func NewTransactionWriter(w io.Writer, client ClientAddress, suffixes *dnsname.Suffixes) *Writer {
+// NewTransactionWriter writes transaction lines to w, behind the header that the
+// format may have. A nil suffixes is the list that the module was built with.
+func NewTransactionWriter(w io.Writer, format encode.Format, client ClientAddress, suffixes *dnsname.Suffixes) *Writer {
 	if suffixes == nil {
 		suffixes = dnsname.DefaultSuffixes()
 	}
-	return &Writer{lines: &lines{client: client, suffixes: suffixes}, out: stream{w: w}}
+	l := newLines(format, client, suffixes)
+	return &Writer{lines: &l, out: stream{w: w, buf: []byte(format.Header())}}
 }
 
 // Record writes t, or adds it to the sums. After an error of the stream it does

@@ -2,6 +2,8 @@ package web
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,6 +36,9 @@ type Route struct {
 	// proof of who asks. Only for a GET that shows neither names of queries nor
 	// addresses of clients.
 	Public bool
+	// Token, where it is not empty, serves the operation on the admin listener to
+	// who shows it as a bearer token (RFC 6750).
+	Token string
 	// Timeout is when the request's context ends. Default 20s.
 	Timeout time.Duration
 }
@@ -132,12 +137,31 @@ func handle(mux *http.ServeMux, routes []Route, all bool, slots *slots) {
 		if r.Public && !strings.HasPrefix(r.Pattern, "GET ") {
 			panic("web: route " + r.Pattern + " is public and no GET")
 		}
-		if r.Public || all {
-			mux.Handle(r.Pattern, bounded(r, slots))
+		switch h := bounded(r, slots); {
+		case r.Public || all:
+			mux.Handle(r.Pattern, h)
+		case r.Token != "":
+			mux.Handle(r.Pattern, bearer(r.Token, h))
 		}
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, NotFound("no operation %s %s here", r.Method, r.URL.Path))
+	})
+}
+
+// bearer lets those in who show the token. Hashes are compared, so the time that
+// it takes says nothing, not even the token's length.
+func bearer(token string, h http.Handler) http.Handler {
+	want := sha256.Sum256([]byte(token))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		got := sha256.Sum256([]byte(shown))
+		if !ok || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+			w.Header().Set("WWW-Authenticate", `Bearer realm="weir"`)
+			fail(w, &Error{http.StatusUnauthorized, errors.New("a token is needed")})
+			return
+		}
+		h.ServeHTTP(w, r)
 	})
 }
 

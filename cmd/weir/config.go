@@ -11,6 +11,7 @@ import (
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/store"
 	"github.com/weirdns/weir/resolver"
 	"github.com/weirdns/weir/rpz"
 	"github.com/weirdns/weir/sandbox"
@@ -32,13 +33,15 @@ type config struct {
 	Lists    []listConfig    `yaml:"lists"`
 	Records  pdns.Config     `yaml:"records"`
 	// RPZOut is the zone file for other servers. (start)
-	RPZOut  rpz.Config     `yaml:"rpz_out"`
+	RPZOut rpz.Config `yaml:"rpz_out"`
+	// Store is the passive DNS database that weir query asks.
+	Store   store.Config   `yaml:"store"`
 	Capture capture.Config `yaml:"capture"`
 	Admin   web.Config     `yaml:"admin"`
 	Sandbox sandbox.Config `yaml:"sandbox"`
 
 	// The user chose these folders, so weir must not do without them.
-	explicitState, explicitRecords bool
+	explicitState, explicitRecords, explicitStore bool
 }
 
 type logConfig struct {
@@ -65,6 +68,7 @@ func defaultConfig() config {
 		Detect:   detect.DefaultConfig(),
 		Records:  records,
 		RPZOut:   rpz.DefaultConfig(),
+		Store:    store.DefaultConfig(),
 		Capture:  capture.DefaultConfig(),
 		Admin:    web.DefaultConfig(),
 	}
@@ -128,12 +132,16 @@ func checkConfig(cfg *config, doc *document) error {
 	if cfg.explicitRecords = cfg.Records.Dir != ""; !cfg.explicitRecords {
 		cfg.Records.Dir = filepath.Join(cfg.StateDir, "records")
 	}
+	if cfg.explicitStore = cfg.Store.Dir != ""; !cfg.explicitStore {
+		cfg.Store.Dir = filepath.Join(cfg.StateDir, storeFolder)
+	}
 	if _, err := zapcore.ParseLevel(cfg.Log.Level); err != nil {
 		doc.add("", fmt.Errorf("log.level: must be debug, info, warn or error, got %q", cfg.Log.Level))
 	}
 	doc.add("resolver", cfg.Resolver.Validate())
 	doc.add("detect", cfg.Detect.Validate())
 	doc.add("records", cfg.Records.Validate())
+	doc.add("store", cfg.Store.Validate())
 	doc.add("capture", cfg.Capture.Validate())
 	doc.add("rpz_out", cfg.RPZOut.Validate())
 	doc.add("admin", cfg.Admin.Validate())

@@ -137,19 +137,23 @@ func (c *controlClient) call(ctx context.Context, method, path string, in, out a
 		return fmt.Errorf("control socket %s: %w", c.path, err)
 	}
 	defer resp.Body.Close()
-	dec := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode != http.StatusOK {
-		var f struct{ Error string }
-		if err := dec.Decode(&f); err != nil || f.Error == "" {
-			return fmt.Errorf("control socket %s: %s", c.path, resp.Status)
-		}
-		return errors.New(f.Error)
+		return c.refusal(resp)
 	}
 	if out == nil {
 		return nil
 	}
-	if err := dec.Decode(out); err != nil {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(out); err != nil {
 		return fmt.Errorf("control socket %s: answer: %w", c.path, err)
 	}
 	return nil
+}
+
+// refusal is what weir says in an answer that is no success.
+func (c *controlClient) refusal(resp *http.Response) error {
+	var f struct{ Error string }
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(&f); err != nil || f.Error == "" {
+		return fmt.Errorf("control socket %s: %s", c.path, resp.Status)
+	}
+	return errors.New(f.Error)
 }

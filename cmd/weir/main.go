@@ -46,6 +46,9 @@ type commands struct {
 	Serve       serveCmd       `cmd:"" help:"Resolve: forward DNS, judge every name, record, and sinkhole what policy says."`
 	Sniff       sniffCmd       `cmd:"" help:"Read a capture and give the verdicts and records that the resolver would have given."`
 	Replay      replayCmd      `cmd:"" help:"Say what a configuration would have blocked in past traffic: captures, or logs of weir, Zeek or Suricata."`
+	Query       queryCmd       `cmd:"" help:"Ask the passive DNS database: records of a name, a subtree, an address or a network."`
+	Investigate investigateCmd `cmd:"" help:"Say all that is known of a client or a name, as a tree."`
+	Stats       statsCmd       `cmd:"" help:"Say what passes a running weir: by minute, response code, domain, client."`
 	Score       scoreCmd       `cmd:"" help:"Judge names and print one JSON object for each."`
 	Explain     explainCmd     `cmd:"" help:"Say what is known of names and why: lists, score, what moved it, and the decision."`
 	Features    featuresCmd    `cmd:"" help:"Write the feature matrix of names, for training."`

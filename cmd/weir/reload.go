@@ -91,6 +91,7 @@ func (s *service) warnFixed(next *config) {
 		{"resolver.cache", !reflect.DeepEqual(a.Cache, b.Cache)},
 		{"rpz_out", !reflect.DeepEqual(s.started.RPZOut, next.RPZOut)},
 		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
+		{"store", !reflect.DeepEqual(s.started.Store, next.Store)},
 		{"admin", s.started.Admin != next.Admin},
 	} {
 		if f.changed {

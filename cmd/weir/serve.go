@@ -16,6 +16,8 @@ import (
 	"github.com/weirdns/weir/detect/allow"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/store"
+	"github.com/weirdns/weir/pdns/tally"
 	"github.com/weirdns/weir/resolver"
 	"github.com/weirdns/weir/resolver/upstream"
 	"github.com/weirdns/weir/rpz"
@@ -141,6 +143,9 @@ type service struct {
 	detection *detection
 	site      *siteKeeper    // nil: there is no place to keep it
 	records   *pdns.Recorder // nil: there is no place to record to
+	store     *store.Store   // nil: off, or no place for it
+	tally     *tally.Tally   // beside the store
+	token     string         // for the store on the admin listener; "": none
 	upstreams *upstreams
 	resolver  *resolver.Resolver
 	admin     *web.Server
@@ -183,7 +188,11 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	sinks := []detect.Sink{s.detection.detector}
 	if s.stateless == nil {
 		s.site = newSiteKeeper(cfg.StateDir, s.detection.detector.Site(), log.Named("detect"), s.registry)
-		if s.records, err = pdns.New(cfg.Records, pdns.Deps{Log: log.Named("records"), Registry: s.registry}); err != nil {
+		outputs, err := s.outputs(cfg)
+		if err != nil {
+			return nil, err
+		}
+		if s.records, err = pdns.New(cfg.Records, pdns.Deps{Log: log.Named("records"), Registry: s.registry, Outputs: outputs}); err != nil {
 			return nil, fmt.Errorf("records: %w", err)
 		}
 		sinks = append(sinks, s.records)
@@ -202,7 +211,7 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 		return nil, exitWith(exitConfig, err)
 	}
 	s.admin = web.New(cfg.Admin, web.Deps{
-		Log: log.Named("admin"), Gatherer: s.registry, Registry: s.registry, Ready: s.missing, Socket: s.socketPath(), Control: s.routes(),
+		Log: log.Named("admin"), Gatherer: s.registry, Registry: s.registry, Ready: s.missing, Socket: s.socketPath(), Control: append(s.routes(), s.recordRoutes()...),
 	})
 	if err := s.admin.Listen(); err != nil {
 		return nil, exitWith(exitBind, err)
@@ -215,6 +224,31 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 		return nil, exitWith(exitBind, err)
 	}
 	return s, nil
+}
+
+// tallyQueue bounds what waits to be counted for weir stats, in octets.
+const tallyQueue = 1 << 20
+
+// outputs are where records go beside their files.
+func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
+	if cfg.Store.Enabled {
+		if s.token, err = readToken(cfg.Store.TokenFile); err != nil {
+			return nil, err
+		}
+		s.store, err = store.New(cfg.Store, store.Deps{
+			Log: s.log.Named("store"), Registry: s.registry, ClientText: cfg.Records.Transactions.ClientAddress.Append,
+		})
+		if err != nil {
+			return nil, err
+		}
+		clients := cfg.Records.Transactions.ClientAddress.Append
+		if !cfg.Store.Clients {
+			clients = nil
+		}
+		s.tally = tally.New(nil, clients)
+		out = append(out, pdns.QueuedOutput{Output: s.store, QueueBytes: cfg.Store.QueueBytes}, pdns.QueuedOutput{Output: s.tally, QueueBytes: tallyQueue})
+	}
+	return out, nil
 }
 
 // missing is what keeps weir from being ready.
@@ -302,6 +336,14 @@ func rehearse(cfg *config) error {
 	if cfg.explicitState {
 		if err := canMake(cfg.StateDir); err != nil {
 			return exitWith(exitConfig, fmt.Errorf("state_dir: %w", err))
+		}
+	}
+	if cfg.Store.Enabled {
+		if _, err := readToken(cfg.Store.TokenFile); err != nil {
+			return err
+		}
+		if err := canMake(cfg.Store.Dir); err != nil && (cfg.explicitState || cfg.explicitStore) {
+			return exitWith(exitConfig, fmt.Errorf("store.dir: %w", err))
 		}
 	}
 	if cfg.Records.COF.Enabled || cfg.Records.Transactions.Enabled {

@@ -16,6 +16,7 @@ import (
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/encode"
 	"go.uber.org/zap"
 )
 
@@ -33,6 +34,7 @@ type sniffCmd struct {
 	COF           string             `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
 	Findings      string             `placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers and answers that contradict each other, and write one JSON line for each; \"-\" is standard output."`
 	Summary       string             `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default for captures if no other output is asked for."`
+	Format        encode.Format      `default:"native" placeholder:"native|zeek|zeek_json|eve|ecs|ocsf|spot|csv" help:"Form of the transactions."`
 	ClientAddress pdns.ClientAddress `default:"truncated" placeholder:"full|truncated|none" help:"How much of clients' addresses transactions and findings hold."`
 	Admin         *string            `placeholder:"ADDR" help:"While it goes on (interfaces, dnstap, --follow): address for metrics and health; empty switches them off. Overrides admin.listen."`
 	State         string             `placeholder:"DIR" help:"While it goes on: state folder. Overrides state_dir."`
@@ -145,7 +147,7 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 		if err != nil {
 			return nil, err
 		}
-		w := pdns.NewTransactionWriter(f, c.ClientAddress, nil)
+		w := pdns.NewTransactionWriter(f, c.Format, c.ClientAddress, nil)
 		sinks = append(sinks, s.open.writer(c.Transactions, w))
 	}
 	if c.COF != "" {

@@ -1,0 +1,325 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/query"
+	"github.com/weirdns/weir/pdns/store"
+	"github.com/weirdns/weir/pdns/tally"
+	"github.com/weirdns/weir/web"
+)
+
+// recordRoutes are the operations on the passive DNS database. All show names,
+// so none is public.
+func (s *service) recordRoutes() []web.Route {
+	if s.store == nil {
+		return nil
+	}
+	return []web.Route{
+		{Pattern: "GET /query/{what...}", Handler: query.Handler(s.store.View, s.started.Records.SensorID, time.Now), Token: s.token, Timeout: 2 * time.Minute},
+		{Pattern: "GET /api/v1/investigate", Handler: web.Answer(s.investigate), Token: s.token, Timeout: time.Minute},
+		{Pattern: "GET /api/v1/stats", Handler: web.Answer(s.stats), Token: s.token},
+		{Pattern: "GET /api/v1/openapi.yaml", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/yaml")
+			_, _ = w.Write(query.OpenAPI) // the client went away: nobody to tell
+		}), Public: true},
+	}
+}
+
+// minToken is the shortest token that nobody guesses, in octets.
+const minToken = 16
+
+// readToken reads a token's file; no file is no token.
+func readToken(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return "", exitWith(exitConfig, fmt.Errorf("store.token_file: %w", err))
+	}
+	token := strings.TrimSpace(string(data))
+	if len(token) < minToken {
+		return "", exitWith(exitConfig, fmt.Errorf("store.token_file: %s has %d octets, want at least %d", file, len(token), minToken))
+	}
+	return token, nil
+}
+
+func (s *service) stats(*http.Request) (any, error) { return s.tally.Report(), nil }
+
+// investigate is GET /api/v1/investigate?client= or ?name=.
+func (s *service) investigate(r *http.Request) (out any, err error) {
+	v := r.URL.Query()
+	err = s.store.View(func(reader *store.Reader) error {
+		out, err = lookInto(r.Context(), reader, v.Get("client"), v.Get("name"))
+		return err
+	})
+	switch {
+	case errors.Is(err, store.ErrNotOpen):
+		err = &web.Error{Status: http.StatusServiceUnavailable, Err: err}
+	case errors.Is(err, query.ErrNoClients):
+		err = &web.Error{Status: http.StatusConflict, Err: err}
+	case errors.Is(err, errWhat):
+		err = web.BadRequest("%w", err)
+	}
+	return out, err
+}
+
+var errWhat = errors.New("a client's address or a name is needed")
+
+// lookInto investigates a client or a name: one of the two is not empty.
+func lookInto(ctx context.Context, r *store.Reader, client, name string) (any, error) {
+	if (client == "") == (name == "") {
+		return nil, errWhat
+	}
+	if name != "" {
+		n, err := dnsname.Parse(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %q: %w", errWhat, name, err)
+		}
+		return query.Name(ctx, r, n, dnsname.DefaultSuffixes().Split(n).Registered)
+	}
+	// The store may have kept less of the address than is asked for.
+	var last *query.ClientReport
+	for _, text := range clientTexts(client) {
+		report, err := query.Client(ctx, r, text)
+		if err != nil {
+			return nil, err
+		}
+		if last = report; len(report.Names) > 0 {
+			break
+		}
+	}
+	return last, nil
+}
+
+func clientTexts(client string) []string {
+	addr, err := netip.ParseAddr(client)
+	if err != nil {
+		return []string{client}
+	}
+	return []string{string(pdns.ClientFull.Append(nil, addr)), string(pdns.ClientTruncated.Append(nil, addr))}
+}
+
+// storeFolder is the database's folder in the state folder.
+const storeFolder = "pdns"
+
+// writeIndented prints v as one JSON object.
+func writeIndented(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+// storeFlags find the passive DNS database: a running weir's, or its files.
+type storeFlags struct {
+	controlFlags
+}
+
+// ask calls online with the running weir, or offline with the files if none
+// runs.
+func (f *storeFlags) ask(online func(*controlClient) error, offline func(*store.Reader) error) error {
+	client, err := f.connect()
+	if err == nil {
+		return online(client)
+	}
+	if !errors.Is(err, errNoDaemon) || f.Socket != "" {
+		return err
+	}
+	dirs, dirErr := f.folders()
+	if dirErr != nil {
+		return dirErr
+	}
+	for _, dir := range dirs {
+		r, openErr := store.OpenReader(dir)
+		if errors.Is(openErr, fs.ErrNotExist) {
+			continue
+		}
+		if openErr != nil {
+			return openErr
+		}
+		return errors.Join(offline(r), r.Close())
+	}
+	return fmt.Errorf("%w, and there is no passive DNS database in %q", err, dirs)
+}
+
+// folders are where the database may be.
+func (f *storeFlags) folders() ([]string, error) {
+	if f.Conf != "" && f.State == "" {
+		cfg, err := loadConfig(f.Conf)
+		if err != nil {
+			return nil, err
+		}
+		return []string{cfg.Store.Dir}, nil
+	}
+	sockets, err := f.paths()
+	var out []string
+	for _, path := range sockets {
+		out = append(out, filepath.Join(filepath.Dir(path), storeFolder))
+	}
+	return out, err
+}
+
+type queryCmd struct {
+	storeFlags
+	What    string   `arg:"" help:"Name, address or network; with --rdata any rdata."`
+	Subtree bool     `help:"Also all names below."`
+	Rdata   bool     `help:"Find the records that have it as their rdata, or as a name in it."`
+	Type    []string `placeholder:"TYPE" help:"Only this type: A, MX, TYPE65; may be repeated."`
+	Since   string   `placeholder:"TIME" help:"Seen since: 2026-03-01, 2026-03-01T12:00:00Z, Unix seconds, or how long ago: 90m, 24h, 7d."`
+	Until   string   `placeholder:"TIME" help:"Seen until, in the same forms."`
+	Limit   int      `default:"1000" help:"At most so many records."`
+	Format  string   `default:"text" enum:"cof,json,csv,text" help:"cof, json, csv or text."`
+}
+
+func (c *queryCmd) params() query.Params {
+	return query.Params{
+		What: c.What, Rdata: c.Rdata, Subtree: c.Subtree, Types: c.Type, Since: c.Since, Until: c.Until, Limit: c.Limit, Format: c.Format,
+	}
+}
+
+// Validate checks the question, for kong.
+func (c *queryCmd) Validate() error {
+	p := c.params()
+	_, err := p.Compile(time.Now())
+	return err
+}
+
+// Run prints the records as they come.
+func (c *queryCmd) Run(std stdio) error {
+	p := c.params()
+	out := bufio.NewWriter(std.out)
+	var truncated bool
+	err := c.ask(func(client *controlClient) (err error) {
+		truncated, err = client.stream(context.Background(), p.URL(), out)
+		return err
+	}, func(r *store.Reader) (err error) {
+		truncated, err = p.Run(context.Background(), r, time.Now(), query.NewWriter(out, p.Format, ""))
+		return err
+	})
+	if err = errors.Join(err, out.Flush()); err == nil && truncated {
+		fmt.Fprintf(std.err, "weir: only the first %d records are shown; see --limit\n", p.Limit)
+	}
+	return err
+}
+
+// stream copies an answer as it comes. truncated is what its trailer says.
+func (c *controlClient) stream(ctx context.Context, path string, w io.Writer) (truncated bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://weir"+path, nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return false, fmt.Errorf("control socket %s: %w", c.path, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return false, c.refusal(resp)
+	}
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return false, fmt.Errorf("control socket %s: the answer ends early: %w", c.path, err)
+	}
+	return resp.Trailer.Get(query.TruncatedTrailer) != "", nil
+}
+
+type investigateCmd struct {
+	storeFlags
+	What string `arg:"" help:"A client's address (where store.clients is on), or a name."`
+	Kind string `default:"" enum:",client,name" help:"client or name, where it is not plain which."`
+	JSON bool   `name:"json" help:"Print the report as one JSON object."`
+}
+
+// Run prints what is known of a client or a name, as a tree.
+func (c *investigateCmd) Run(std stdio) error {
+	client, name := "", c.What
+	_, addrErr := netip.ParseAddr(c.What)
+	if _, err := netip.ParsePrefix(c.What); c.Kind == "client" || c.Kind == "" && (addrErr == nil || err == nil) {
+		client, name = c.What, ""
+	}
+	var clientReport *query.ClientReport
+	var nameReport *query.Report
+	err := c.ask(func(ctl *controlClient) error {
+		v := url.Values{"client": {client}, "name": {name}}
+		var into any = &nameReport
+		if client != "" {
+			into = &clientReport
+		}
+		return ctl.call(context.Background(), http.MethodGet, "/api/v1/investigate?"+v.Encode(), nil, into)
+	}, func(r *store.Reader) error {
+		report, err := lookInto(context.Background(), r, client, name)
+		clientReport, _ = report.(*query.ClientReport)
+		nameReport, _ = report.(*query.Report)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case c.JSON && clientReport != nil:
+		return writeIndented(std.out, clientReport)
+	case c.JSON:
+		return writeIndented(std.out, nameReport)
+	}
+	out := bufio.NewWriter(std.out)
+	if clientReport != nil {
+		clientReport.Print(out)
+	} else {
+		nameReport.Print(out)
+	}
+	return out.Flush()
+}
+
+type statsCmd struct {
+	controlFlags
+	JSON bool `name:"json" help:"Print the answer as it comes, one JSON object."`
+}
+
+// Run asks the running weir what passes now.
+func (c *statsCmd) Run(std stdio) error {
+	client, err := c.connect()
+	if err != nil {
+		return err
+	}
+	var r tally.Report
+	if err := client.call(context.Background(), http.MethodGet, "/api/v1/stats", nil, &r); err != nil {
+		return err
+	}
+	if c.JSON {
+		return writeIndented(std.out, &r)
+	}
+	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "MINUTE (UTC)\tQUERIES\tBLOCKED\tFLAGGED")
+	for _, m := range r.Minutes[max(len(r.Minutes)-10, 0):] {
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", time.Unix(m.Time, 0).UTC().Format("15:04"), m.Queries, m.Blocked, m.Flagged)
+	}
+	counts := func(title string, all []tally.Count) {
+		fmt.Fprintf(w, "\n%s\tCOUNT\n", title)
+		for _, n := range all {
+			fmt.Fprintf(w, "%s\t%d\n", n.Name, n.Count)
+		}
+	}
+	counts("RESPONSE CODE", r.Rcodes)
+	counts("REGISTERED DOMAIN", r.Domains)
+	if r.Clients != nil {
+		counts("CLIENT", r.Clients)
+	} else {
+		fmt.Fprintln(w, "\nclients are not counted (store.clients)")
+	}
+	return w.Flush()
+}

@@ -1,0 +1,224 @@
+package encode_test
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"flag"
+	"math"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/pdns/encode"
+	"pgregory.net/rapid"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var all = []encode.Format{encode.Zeek, encode.ZeekJSON, encode.EVE, encode.ECS, encode.OCSF, encode.Spot, encode.CSV}
+
+func same(a netip.Addr) netip.Addr { return a }
+
+func answer(tb testing.TB, records ...string) []byte {
+	tb.Helper()
+	m := new(dns.Msg)
+	m.SetQuestion("www.example.co.uk.", dns.TypeA)
+	m.Id, m.Response, m.RecursionAvailable, m.Compress = 0x1234, true, true, true
+	for i, s := range records {
+		rr, err := dns.NewRR(s)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if i == 2 {
+			m.Ns = append(m.Ns, rr)
+		} else {
+			m.Answer = append(m.Answer, rr)
+		}
+	}
+	msg, err := m.Pack()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return msg
+}
+
+// samples are an answered query, one that policy blocked, and one without an
+// answer whose name and client are nobody's.
+func samples(tb testing.TB) []*detect.Transaction {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
+	name := dnsname.MustParse("www.example.co.uk")
+	query := detect.Query{Time: at, Client: netip.MustParseAddr("192.0.2.77"), Name: name, Type: dns.TypeA, Class: dns.ClassINET}
+	blocked := answer(tb)
+	blocked[3] |= dns.RcodeNameError
+	return []*detect.Transaction{
+		{
+			Query: query, Source: detect.FromUpstream, Upstream: "198.51.100.53:53", Latency: 12345 * time.Microsecond,
+			Response: answer(tb, "www.example.co.uk. 300 IN CNAME host.example.co.uk.", "host.example.co.uk. 60 IN A 192.0.2.1", "example.co.uk. 300 IN NS ns.example.co.uk."),
+			Verdict:  detect.Verdict{Origin: detect.OriginModel, Score: 0.25, Level: detect.LevelNone},
+		},
+		{
+			Query: query, Source: detect.FromPolicy, Response: blocked, Rcode: dns.RcodeNameError,
+			Verdict: detect.Verdict{
+				Origin: detect.OriginBlockList, Action: detect.NXDOMAIN, Enforced: true, Unscored: detect.NoModel, Level: detect.LevelHigh,
+				Matches: []detect.Match{{List: "feed", Rule: "example.co.uk", Info: "phishing"}},
+			},
+		},
+		{
+			Query:   detect.Query{Time: at, Name: dnsname.MustParse(`a\010\"\,\009.-.x`), Type: 65280, Class: dns.ClassCHAOS, Transport: detect.TCP},
+			Verdict: detect.Verdict{Score: math.NaN()},
+		},
+	}
+}
+
+func TestEachFormatIsItsGoldenFile(t *testing.T) {
+	for _, f := range all {
+		out := []byte(f.Header())
+		e := encode.New(f, same, nil)
+		for _, tx := range samples(t) {
+			out = e.Append(out, tx)
+		}
+		file := filepath.Join("testdata", f.String()+".golden")
+		if *update {
+			if err := os.WriteFile(file, out, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(out) != string(want) {
+			t.Errorf("%s: got\n%s\nwant\n%s", f, out, want)
+		}
+	}
+}
+
+func TestFormatsReadTheirNames(t *testing.T) {
+	for _, f := range append(all, encode.Native) {
+		var got encode.Format
+		if err := got.UnmarshalText([]byte(f.String())); err != nil || got != f {
+			t.Errorf("%s reads as %v, %v", f, got, err)
+		}
+	}
+	var f encode.Format
+	if err := f.UnmarshalText([]byte("xml")); err == nil || f.Valid() != true || encode.Format(99).Valid() {
+		t.Errorf("an unknown format: %v", err)
+	}
+}
+
+// fields are qname and the rdata of the first answer, as a reader of the format
+// gets them.
+func fields(tb interface{ Fatalf(string, ...any) }, f encode.Format, line string) (qname, rdata string) {
+	switch f {
+	case encode.Zeek:
+		cols := strings.Split(line, "\t")
+		names := strings.Split(strings.TrimPrefix(strings.Split(f.Header(), "\n")[5], "#fields\t"), "\t")
+		if len(cols) != len(names) {
+			tb.Fatalf("%d columns, want %d: %q", len(cols), len(names), line)
+		}
+		value := func(name string) string { return cols[slices.Index(names, name)] }
+		return unzeek(value("query")), unzeek(strings.Split(value("answers"), ",")[0])
+	case encode.CSV, encode.Spot:
+		row, err := csv.NewReader(strings.NewReader(line)).Read()
+		head, headErr := csv.NewReader(strings.NewReader(f.Header())).Read()
+		if err != nil || headErr != nil || len(row) != len(head) {
+			tb.Fatalf("%q: %v", line, err)
+		}
+		if f == encode.Spot {
+			return row[slices.Index(head, "dns_qry_name")], ""
+		}
+		return row[slices.Index(head, "qname")], strings.TrimPrefix(row[slices.Index(head, "answers")], "TXT ")
+	}
+	var o struct {
+		Query   json.RawMessage
+		Answers json.RawMessage
+		DNS     struct {
+			Queries  []struct{ RRName string }
+			Question struct{ Name string }
+			Answers  []struct{ Rdata, Data string }
+		}
+	}
+	if err := json.Unmarshal([]byte(line), &o); err != nil {
+		tb.Fatalf("%q: %v", line, err)
+	}
+	switch f {
+	case encode.ZeekJSON:
+		var answers []string
+		_ = json.Unmarshal(o.Query, &qname)
+		_ = json.Unmarshal(o.Answers, &answers)
+		return qname, answers[0]
+	case encode.EVE:
+		return o.DNS.Queries[0].RRName, o.DNS.Answers[0].Rdata
+	case encode.ECS:
+		return o.DNS.Question.Name, o.DNS.Answers[0].Data
+	}
+	var q struct{ Hostname string }
+	var answers []struct{ Rdata string }
+	_ = json.Unmarshal(o.Query, &q)
+	_ = json.Unmarshal(o.Answers, &answers)
+	return q.Hostname, answers[0].Rdata
+}
+
+var hexEscape = regexp.MustCompile(`\\x[0-9a-f]{2}`)
+
+func unzeek(s string) string {
+	return hexEscape.ReplaceAllStringFunc(s, func(e string) string {
+		n, _ := strconv.ParseUint(e[2:], 16, 8)
+		return string(rune(n))
+	})
+}
+
+// Whatever octets a name and an answer have, the record is one line in every
+// format, and reading it gives them back.
+func TestHostileRecordsStayOneLineAndReadBack(t *testing.T) {
+	label := rapid.SliceOfN(rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte("\t\n\r,\"\\-.() <"))), 1, 20)
+	rapid.Check(t, func(t *rapid.T) {
+		var wire []byte
+		for _, l := range rapid.SliceOfN(label, 1, 5).Draw(t, "labels") {
+			wire = append(append(wire, byte(len(l))), l...)
+		}
+		name := dnsname.AppendCanonical(nil, append(wire, 0))
+		txt := rapid.SliceOfN(rapid.Byte(), 1, 60).Draw(t, "txt")
+		msg := []byte{0x12, 0x34, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}
+		msg = append(append(msg, name...), 0, 16, 0, 1)
+		msg = append(msg, 0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, byte(len(txt)+1), byte(len(txt)))
+		msg = append(msg, txt...)
+		tx := &detect.Transaction{
+			Query:    detect.Query{Time: time.Unix(1e9, 0), Name: name, Type: dns.TypeTXT, Class: dns.ClassINET},
+			Source:   detect.FromUpstream,
+			Response: msg, Upstream: "up,\n\"stream",
+			Verdict: detect.Verdict{Matches: []detect.Match{{List: "l\n,", Rule: "r\n\t", Info: "i"}}},
+		}
+		for _, f := range all {
+			line := string(encode.New(f, same, nil).Append(nil, tx))
+			if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {
+				t.Fatalf("%s: %q is not one line", f, line)
+			}
+			qname, rdata := fields(t, f, strings.TrimSuffix(line, "\n"))
+			if got, err := dnsname.Parse(qname); err != nil || !got.Equal(name) {
+				t.Fatalf("%s: %q reads as %q, %v; want %q", f, qname, got, err, name)
+			}
+			if f == encode.Spot {
+				continue
+			}
+			rr, err := dns.NewRR("x. 60 IN TXT " + rdata)
+			if err != nil {
+				t.Fatalf("%s: rdata %q: %v", f, rdata, err)
+			}
+			again := make([]byte, 512)
+			n, err := dns.PackRR(rr, again, 0, nil, false)
+			if err != nil || string(again[3+10+1:n]) != string(txt) {
+				t.Fatalf("%s: rdata %q reads as %q, want %q", f, rdata, again[14:n], txt)
+			}
+		}
+	})
+}

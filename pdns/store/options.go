@@ -1,0 +1,45 @@
+package store
+
+import (
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+)
+
+// Sizes that keep the store small beside a resolver: a few MiB for what was
+// written last, and so many open files at most.
+const (
+	memTableBytes = 4 << 20
+	memTables     = 3
+	maxOpenFiles  = 128
+	bloomBits     = 10 // of a key: one lookup in a hundred reads a block in vain
+	blockBytes    = 8 << 10
+)
+
+// options are those of every opening of the database. The cache in them has to
+// be given back when the database is open.
+func options(cacheBytes int64, fs vfs.FS, log *zap.Logger) *pebble.Options {
+	o := &pebble.Options{
+		FS: fs,
+		// What was written last and is not in a file yet is charged to the cache.
+		Cache:                       pebble.NewCache(cacheBytes + memTables*memTableBytes),
+		Merger:                      merger,
+		Logger:                      dbLog{log.Sugar()},
+		LoggerAndTracer:             nil,
+		FormatMajorVersion:          pebble.FormatNewest,
+		MemTableSize:                memTableBytes,
+		MemTableStopWritesThreshold: memTables,
+		L0CompactionThreshold:       2,
+		MaxOpenFiles:                maxOpenFiles,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 1 },
+		EventListener:               &pebble.EventListener{},
+	}
+	for i := range o.Levels {
+		o.Levels[i].BlockSize = blockBytes
+		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
+	}
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	o.EventListener.BackgroundError = func(err error) { log.Warn("the record store tries again", zap.Error(err)) }
+	return o
+}
