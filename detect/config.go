@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirdns/weir/detect/lookalike"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
 )
@@ -30,8 +31,10 @@ type Config struct {
 	Block BlockConfig `yaml:"block"`
 	// Model is the detector of generated names.
 	Model ModelConfig `yaml:"model"`
-	// Popularity has names that the model's detections only watch.
+	// Popularity has names that the model's and look-alikes' detections only watch.
 	Popularity PopularityConfig `yaml:"popularity"`
+	// Lookalike is the detector of names that imitate a brand.
+	Lookalike LookalikeConfig `yaml:"lookalike"`
 	// Answers says what of an answer is checked before the client gets it.
 	Answers AnswersConfig `yaml:"answers"`
 	// Groups are clients for whom something else holds. Default none.
@@ -115,6 +118,7 @@ func DefaultConfig() Config {
 		Block:      BlockConfig{Action: ZeroIP.String(), TTL: 10 * time.Second},
 		Model:      ModelConfig{Mode: ModeMonitor, Level: LevelHigh.String(), CacheEntries: 1 << 17},
 		Popularity: PopularityConfig{Top: 100_000},
+		Lookalike:  LookalikeConfig{Mode: ModeMonitor, Grade: lookalike.GradeHigh.String(), Builtin: true},
 		Answers:    AnswersConfig{CNAME: ModeEnforce, Address: ModeMonitor, Rebinding: ModeMonitor},
 	}
 }

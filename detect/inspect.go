@@ -95,8 +95,9 @@ func (d *Detector) Model() *Model { return d.state.Load().model }
 //     caught it; within a list exceptions come before blocks, as
 //     blocklist.Hit.Overruled says, and let the name pass that list only;
 //  3. the model, on the registered domain;
-//  4. policy takes the action of the first enforced hit, lists before model; if
-//     none is enforced, that of the first hit, to be recorded only.
+//  4. the brands, whether the name imitates one;
+//  5. policy takes the action of the first enforced hit, in this order; if none
+//     is enforced, that of the first hit, to be recorded only.
 //
 // v is overwritten; its Matches keep their memory. Nothing in v may be used
 // longer than q.Name, except Matches' strings. A panic on the way leaves the
@@ -107,7 +108,7 @@ func (d *Detector) Inspect(q *Query, v *Verdict) {
 	st := d.state.Load()
 	w := st.policy.viewOf(q.Client, q.Time)
 	if !d.lists(w, q, v) {
-		d.score(st, w, q, v)
+		d.judge(st, w, q, v)
 	}
 }
 
@@ -166,20 +167,30 @@ func (d *Detector) Record(t *Transaction) {
 // Site is how the names of this site score.
 func (d *Detector) Site() *Site { return &d.site }
 
-// score fills in the model's part of a verdict.
-func (d *Detector) score(st *state, w *view, q *Query, v *Verdict) {
-	if st.model == nil || w.modelOff {
+// judge fills in what the model and the finder of look-alikes say.
+func (d *Detector) judge(st *state, w *view, q *Query, v *Verdict) {
+	noModel := st.model == nil || w.modelOff
+	if noModel {
 		v.Unscored = NoModel
-		return
 	}
-	if q.Class != dnswire.ClassIN {
+	if q.Class != dnswire.ClassIN || noModel && st.policy.imitations == nil {
 		return
 	}
 	split := d.deps.Suffixes.Split(q.Name)
-	v.Registered = split.Registered
-	if v.Unscored = classifyName(q.Name, split, st.policy.ownZones); v.Unscored != Scored {
-		return
+	class := classifyName(q.Name, split, st.policy.ownZones)
+	if !noModel {
+		v.Registered, v.Unscored = split.Registered, class
+		if class == Scored {
+			d.score(st, w, split, v)
+		}
 	}
+	if class == Scored {
+		st.imitates(q.Name, split, v)
+	}
+}
+
+// score fills in the model's part of a verdict.
+func (d *Detector) score(st *state, w *view, split dnsname.Split, v *Verdict) {
 	score, ok := st.scores.get(split.Registered)
 	if !ok {
 		if v.Unscored = classifyDomain(split.Registered); v.Unscored != Scored {

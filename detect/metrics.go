@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/detect/lookalike"
 )
 
 // metrics counts verdicts without a lock or a label look-up on the query path:
@@ -21,6 +22,8 @@ type metrics struct {
 	took         prometheus.Histogram
 	model        *prometheus.GaugeVec
 	site         *Site
+	// imitations counts queries by how they imitate a brand.
+	imitations [lookalike.Kinds][lookalike.GradeHigh + 1]atomic.Uint64
 }
 
 var (
@@ -38,6 +41,10 @@ var (
 	shadowFailedDesc = prometheus.NewDesc("weir_shadow_failures_total",
 		"Names that the model on trial failed on.", nil, nil)
 )
+
+var imitationsDesc = prometheus.NewDesc("weir_lookalike_queries_total",
+	"Queries for names that imitate a brand, by how, and by how much that says.",
+	[]string{"kind", "grade"}, nil)
 
 var (
 	siteNamesDesc = prometheus.NewDesc("weir_site_names",
@@ -81,7 +88,12 @@ func (m *metrics) place(v *Verdict) *atomic.Uint64 {
 	return &m.verdicts[v.Origin][v.Action][mode]
 }
 
-func (m *metrics) count(v *Verdict) { m.place(v).Add(1) }
+func (m *metrics) count(v *Verdict) {
+	m.place(v).Add(1)
+	if l := &v.Lookalike; l.Grade != lookalike.GradeNone {
+		m.imitations[l.Kind][l.Grade].Add(1)
+	}
+}
 
 func (m *metrics) scored(score float64, took time.Duration) {
 	m.score.Observe(score)
@@ -103,6 +115,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- verdictsDesc
 	ch <- failedDesc
 	ch <- comparedDesc
+	ch <- imitationsDesc
 	ch <- shadowFailedDesc
 	ch <- siteNamesDesc
 	ch <- popularDesc
@@ -124,6 +137,13 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	ch <- prometheus.MustNewConstMetric(failedDesc, prometheus.CounterValue, float64(m.failed.Load()))
 	ch <- prometheus.MustNewConstMetric(shadowFailedDesc, prometheus.CounterValue, float64(m.shadowFailed.Load()))
+	for kind := range m.imitations {
+		for grade := range m.imitations[kind] {
+			if n := m.imitations[kind][grade].Load(); n > 0 {
+				ch <- prometheus.MustNewConstMetric(imitationsDesc, prometheus.CounterValue, float64(n), lookalike.Kind(kind).String(), lookalike.Grade(grade).String())
+			}
+		}
+	}
 	for live := range m.compared {
 		for shadow := range m.compared[live] {
 			if n := m.compared[live][shadow].Load(); n > 0 {

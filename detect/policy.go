@@ -27,6 +27,7 @@ type policy struct {
 	rebinding      rule
 	cname, address string
 	rebindingMode  string
+	imitations     *imitations // nil: nobody looks for them
 }
 
 // view is what of a policy may be another for some clients.
@@ -104,6 +105,7 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	p.fallback = ruleFor("block.action", "", ModeMonitor, dnswire.EDEBlocked)
 	p.model = ruleFor("model.action", c.Model.Action, c.Model.Mode, dnswire.EDEBlocked)
 	p.rebinding = ruleFor("block.action", "", c.Answers.Rebinding, dnswire.EDEBlocked)
+	p.imitations = newImitations(&errs, &c.Lookalike, ruleFor("lookalike.action", c.Lookalike.Action, c.Lookalike.Mode, dnswire.EDEBlocked))
 	for name, l := range lists {
 		r := ruleFor("lists."+name+".action", l.Action, l.Mode, uint16(l.EDE))
 		r.explicit = l.Action != ""

@@ -54,19 +54,30 @@ func (s *scores) place(domain dnsname.Name) (set *[ways]atomic.Uint64, tag uint6
 }
 
 func (s *scores) get(domain dnsname.Name) (float64, bool) {
-	set, tag, _ := s.place(domain)
+	n, ok := s.load(domain)
+	return float64(n) / scoreMask, ok
+}
+
+// put keeps a quantized score.
+func (s *scores) put(domain dnsname.Name, score float64) {
+	s.store(domain, uint32(math.Round(score*scoreMask)))
+}
+
+// load and store are get and put for any number of scoreBits bits.
+func (s *scores) load(name dnsname.Name) (uint32, bool) {
+	set, tag, _ := s.place(name)
 	for i := range set {
 		if w := set[i].Load(); w&^scoreMask == tag {
-			return float64(w&scoreMask) / scoreMask, true
+			return uint32(w & scoreMask), true
 		}
 	}
 	return 0, false
 }
 
-// put keeps a quantized score, in an empty place or instead of another.
-func (s *scores) put(domain dnsname.Name, score float64) {
-	set, tag, victim := s.place(domain)
-	w := tag | uint64(math.Round(score*scoreMask))
+// store puts it in an empty place, or instead of another.
+func (s *scores) store(name dnsname.Name, n uint32) {
+	set, tag, victim := s.place(name)
+	w := tag | uint64(n)&scoreMask
 	for i := range set {
 		if set[i].CompareAndSwap(0, w) {
 			return

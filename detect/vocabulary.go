@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/weirdns/weir/detect/lookalike"
 	"github.com/weirdns/weir/internal/dnsname"
 )
 
@@ -49,11 +50,13 @@ const (
 	OriginBlockList
 	OriginModel
 	OriginRebinding // an answer that points a public name into private address space
+	OriginLookalike // the name imitates a brand
 )
 
 var originNames = [...]string{
 	OriginNone: "none", OriginAllowList: "allowlist", OriginBlockList: "blocklist",
 	OriginModel: "model", OriginRebinding: "rebinding",
+	OriginLookalike: "lookalike",
 }
 
 func (o Origin) String() string { return originNames[o] }
@@ -216,6 +219,8 @@ type Verdict struct {
 	// fresh is the model that scored the domain just now; nil: the score was
 	// known. For Site, which counts a domain once.
 	fresh *Model
+	// Lookalike is the brand that the name imitates, and how; zero: none.
+	Lookalike lookalike.Match
 	// Registered is the registered domain that was scored; nil if there is
 	// none. It shares the query's memory.
 	Registered dnsname.Name

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/detect/lookalike"
 	"github.com/weirdns/weir/internal/dnsname"
 )
 
@@ -20,14 +21,14 @@ import (
 //	score, probability, shadow score uint64      the bits of the floats
 //	one in uint32
 //	qtype, qclass, rcode uint16
-//	transport, origin, action, flags, unscored, level, shadow level, source uint8
-//	client, name, registered, upstream, response, shadow model octets
+//	transport, origin, action, flags, unscored, level, shadow level, source, look-alike kind and grade uint8
+//	client, name, registered, upstream, response, shadow model, brand octets
 //	grounds uint8, then for each: log-odds uint64; text octets; after them Why.Text octets
 //	matches uint8, then for each: kind uint8; list, rule, info octets
 //
 // Numbers are little-endian; octets are a length as uvarint and that many
 // octets. Verdict.Answer is not carried: it is policy, not what happened.
-const fixedLen = 8 + 4 + 8 + 3*8 + 4 + 3*2 + 8
+const fixedLen = 8 + 4 + 8 + 3*8 + 4 + 3*2 + 10
 
 // What flags holds.
 const (
@@ -57,7 +58,8 @@ func AppendTransaction(dst []byte, t *detect.Transaction) []byte {
 	dst = le.AppendUint16(dst, t.Query.Class)
 	dst = le.AppendUint16(dst, t.Rcode)
 	dst = append(dst, byte(t.Query.Transport), byte(t.Verdict.Origin), byte(t.Verdict.Action),
-		flags(&t.Verdict), byte(t.Verdict.Unscored), byte(t.Verdict.Level), byte(t.Verdict.Shadow.Level), byte(t.Source))
+		flags(&t.Verdict), byte(t.Verdict.Unscored), byte(t.Verdict.Level), byte(t.Verdict.Shadow.Level), byte(t.Source),
+		byte(t.Verdict.Lookalike.Kind), byte(t.Verdict.Lookalike.Grade))
 	client := t.Query.Client.As16()
 	switch {
 	case !t.Query.Client.IsValid():
@@ -72,6 +74,7 @@ func AppendTransaction(dst []byte, t *detect.Transaction) []byte {
 	dst = appendString(dst, t.Upstream)
 	dst = appendOctets(dst, t.Response)
 	dst = appendString(dst, t.Verdict.Shadow.Model)
+	dst = appendString(dst, t.Verdict.Lookalike.Brand)
 	dst = appendWhy(dst, t.Verdict.Why)
 	matches := t.Verdict.Matches[:min(len(t.Verdict.Matches), maxMatches)]
 	dst = append(dst, byte(len(matches)))
@@ -149,6 +152,7 @@ func (d *Decoder) Decode(record []byte) (*detect.Transaction, error) {
 	t.Verdict.Enforced, t.Verdict.BySite, t.Verdict.Popular = set&flagEnforced != 0, set&flagBySite != 0, set&flagPopular != 0
 	t.Verdict.Unscored, t.Verdict.Level, t.Verdict.Shadow.Level, t.Source =
 		detect.Reason(kinds[4]), detect.Level(kinds[5]), detect.Level(kinds[6]), detect.Source(kinds[7])
+	t.Verdict.Lookalike.Kind, t.Verdict.Lookalike.Grade = lookalike.Kind(kinds[8]), lookalike.Grade(kinds[9])
 	client := r.octets()
 	t.Query.Client, _ = netip.AddrFromSlice(client)
 	t.Query.Name = dnsname.Name(r.octets())
@@ -156,6 +160,7 @@ func (d *Decoder) Decode(record []byte) (*detect.Transaction, error) {
 	r.text(&t.Upstream)
 	t.Response = r.octets()
 	r.text(&t.Verdict.Shadow.Model)
+	r.text(&t.Verdict.Lookalike.Brand)
 	t.Verdict.Why = nil
 	if set&flagWhy != 0 {
 		r.why(&d.why)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/detect/lookalike"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns"
 )
@@ -17,6 +18,7 @@ func sample(tb testing.TB) *detect.Transaction {
 	tx.Verdict = detect.Verdict{
 		Origin: detect.OriginModel, Action: detect.ZeroIP, Enforced: true, Unscored: detect.Scored, Level: detect.LevelLow, Score: 0.5, Probability: 0.25,
 		OneIn: 70000, BySite: true, Popular: true, Shadow: detect.Shadow{Model: "next", Score: 0.75, Level: detect.LevelMedium},
+		Lookalike:  lookalike.Match{Brand: "example.com", Kind: lookalike.KindOmission, Grade: lookalike.GradeHigh},
 		Why:        &detect.Why{Grounds: []detect.Ground{{Text: "no vowels", LogOdds: 1.5}, {Text: "2 hyphens", LogOdds: 0.5}}, Text: "no vowels; 2 hyphens"},
 		Registered: tx.Query.Name[4:],
 		Matches:    []detect.Match{{List: "a", Rule: "b", Info: "c", Kind: detect.MatchTarget, Effect: detect.EffectPass}, {List: "d"}},

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/detect/lookalike"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
 	"github.com/weirdns/weir/pdns/encode"
@@ -162,6 +163,8 @@ func appendVerdict(dst []byte, v *detect.Verdict) []byte {
 	}
 	dst = append(dst, `],"shadow":`...)
 	dst = appendShadow(dst, &v.Shadow)
+	dst = append(dst, `,"lookalike":`...)
+	dst = appendLookalike(dst, &v.Lookalike)
 	dst = append(dst, `,"matches":[`...)
 	for i := range v.Matches {
 		m := &v.Matches[i]
@@ -193,6 +196,18 @@ func appendShadow(dst []byte, s *detect.Shadow) []byte {
 	dst = appendFloat(dst, s.Score)
 	dst = append(dst, `,"level":`...)
 	return append(appendJSON(dst, s.Level.String()), '}')
+}
+
+func appendLookalike(dst []byte, m *lookalike.Match) []byte {
+	if m.Grade == lookalike.GradeNone {
+		return append(dst, "null"...)
+	}
+	dst = append(dst, `{"brand":`...)
+	dst = appendJSON(dst, m.Brand)
+	dst = append(dst, `,"kind":`...)
+	dst = appendJSON(dst, m.Kind.String())
+	dst = append(dst, `,"grade":`...)
+	return append(appendJSON(dst, m.Grade.String()), '}')
 }
 
 // appendScored appends f, which the model said, null if it was not asked.

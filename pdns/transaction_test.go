@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/detect/lookalike"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/encode"
@@ -48,6 +49,9 @@ type txLine struct {
 			Text    string  `json:"text"`
 			LogOdds float64 `json:"log_odds"`
 		} `json:"why"`
+		Lookalike *struct {
+			Brand, Kind, Grade string
+		}
 		Shadow *struct {
 			Model string  `json:"model"`
 			Score float64 `json:"score"`
@@ -82,7 +86,8 @@ func TestTransactionLineHoldsEverything(t *testing.T) {
 	tx.Verdict = detect.Verdict{
 		Origin: detect.OriginBlockList, Action: detect.NXDOMAIN, Enforced: true, Level: detect.LevelHigh, Score: 0.9375, Probability: 0.75,
 		OneIn: 50000, BySite: true, Popular: true, Shadow: detect.Shadow{Model: "next", Score: 0.5, Level: detect.LevelLow},
-		Why: &detect.Why{Grounds: []detect.Ground{{Text: "no vowels", LogOdds: 1.5}, {Text: "2 hyphens", LogOdds: 0.5}}},
+		Lookalike: lookalike.Match{Brand: "example.com", Kind: lookalike.KindTLDSwap, Grade: lookalike.GradeLow},
+		Why:       &detect.Why{Grounds: []detect.Ground{{Text: "no vowels", LogOdds: 1.5}, {Text: "2 hyphens", LogOdds: 0.5}}},
 		Matches: []detect.Match{{List: "urlhaus", Rule: "example.co.uk", Info: "malware_download", Kind: detect.MatchName, Effect: detect.EffectEnforce},
 			{List: "own", Rule: "192.0.2.0/24", Kind: detect.MatchAddress}},
 	}
@@ -92,7 +97,7 @@ func TestTransactionLineHoldsEverything(t *testing.T) {
 		`"answers":[{"name":"www.example.co.uk","type":"CNAME","ttl":60,"rdata":"a.example."},{"name":"a.example","type":"A","ttl":30,"rdata":"192.0.2.1"}],"answers_omitted":0,` +
 		`"verdict":{"origin":"blocklist","action":"nxdomain","enforced":true,"score":0.9375,"probability":0.75,"unscored_reason":null,"level":"high",` +
 		`"one_in":50000,"by_site":true,"popular":true,"why":[{"text":"no vowels","log_odds":1.5},{"text":"2 hyphens","log_odds":0.5}],` +
-		`"shadow":{"model":"next","score":0.5,"level":"low"},"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname","effect":"enforce"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address","effect":"monitor"}]}}` + "\n"
+		`"shadow":{"model":"next","score":0.5,"level":"low"},"lookalike":{"brand":"example.com","kind":"tld swap","grade":"low"},"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname","effect":"enforce"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address","effect":"monitor"}]}}` + "\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

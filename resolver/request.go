@@ -175,6 +175,13 @@ func (r *request) explain() {
 			text = append(text, ": "...)
 			text = append(text, v.Why.Text...)
 		}
+	case v.Origin == detect.OriginLookalike:
+		text = append(text, "lookalike="...)
+		text = append(text, v.Lookalike.Brand...)
+		text = append(text, " kind="...)
+		text = append(text, v.Lookalike.Kind.String()...)
+		text = append(text, " grade="...)
+		text = append(text, v.Lookalike.Grade.String()...)
 	default:
 		text = append(text, v.Origin.String()...)
 	}

@@ -27,22 +27,23 @@ type explainCmd struct {
 // explained is all there is to say of a name.
 type explained struct {
 	scored
-	By       string             `json:"by"` // who says so: "the running weir", or "the configuration"
-	Query    explainRequest     `json:"query"`
-	Group    string             `json:"group"` // of the client; "": none
-	Lists    []explainedList    `json:"lists"` // every entry that was met
-	Normal   string             `json:"normal_form"`
-	Suffix   string             `json:"public_suffix"`
-	Unscored string             `json:"reason_text,omitempty"`
-	OneIn    *uint32            `json:"one_in"`
-	BySite   bool               `json:"by_site"`
-	Popular  bool               `json:"popular"`
-	Model    *explainedModel    `json:"model,omitempty"`
-	Bias     float64            `json:"bias"`
-	Margin   float64            `json:"margin"`
-	Why      []explainedGround  `json:"why,omitempty"`
-	Features []explainedFeature `json:"features,omitempty"`
-	Shadow   *explainedShadow   `json:"shadow,omitempty"`
+	By       string              `json:"by"` // who says so: "the running weir", or "the configuration"
+	Query    explainRequest      `json:"query"`
+	Group    string              `json:"group"` // of the client; "": none
+	Lists    []explainedList     `json:"lists"` // every entry that was met
+	Normal   string              `json:"normal_form"`
+	Suffix   string              `json:"public_suffix"`
+	Unscored string              `json:"reason_text,omitempty"`
+	OneIn    *uint32             `json:"one_in"`
+	BySite   bool                `json:"by_site"`
+	Popular  bool                `json:"popular"`
+	Model    *explainedModel     `json:"model,omitempty"`
+	Bias     float64             `json:"bias"`
+	Margin   float64             `json:"margin"`
+	Why      []explainedGround   `json:"why,omitempty"`
+	Features []explainedFeature  `json:"features,omitempty"`
+	Shadow   *explainedShadow    `json:"shadow,omitempty"`
+	Imitates *explainedImitation `json:"lookalike,omitempty"`
 }
 
 type explainedModel struct {
@@ -66,6 +67,12 @@ type explainedShadow struct {
 	Model string  `json:"model"`
 	Score float64 `json:"score"`
 	Level string  `json:"level"`
+}
+
+type explainedImitation struct {
+	Brand string `json:"brand"`
+	Kind  string `json:"kind"`
+	Grade string `json:"grade"`
 }
 
 // Run explains names: the running weir does it, by what it has now, or where
@@ -128,6 +135,9 @@ func (d *detection) explain(req *explainRequest) (*explained, error) {
 	if v.Shadow.Model != "" {
 		e.Shadow = &explainedShadow{v.Shadow.Model, v.Shadow.Score, v.Shadow.Level.String()}
 	}
+	if m := v.Lookalike; m.Brand != "" {
+		e.Imitates = &explainedImitation{m.Brand, m.Kind.String(), m.Grade.String()}
+	}
 	if v.Unscored != detect.Scored {
 		return e, nil
 	}
@@ -177,6 +187,9 @@ func (e *explained) print(w io.Writer) error {
 		e.printScore(line)
 	} else {
 		line("not scored", "%s: %s", e.Reason, e.Unscored)
+	}
+	if i := e.Imitates; i != nil {
+		line("looks like", "%s (%s, grade %s)", i.Brand, i.Kind, i.Grade)
 	}
 	line("decision", "%s", e.decision())
 	line("according to", "%s", e.By)

@@ -39,6 +39,7 @@ var level = map[string]int{
 	"detect/feature":    2,
 	"detect/gbm":        2,
 	"detect/allow":      2,
+	"detect/lookalike":  2,
 	"internal/dnswire":  1,
 	"internal/dnsname":  0,
 	"internal/queue":    0,
