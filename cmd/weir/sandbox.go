@@ -30,7 +30,7 @@ func restrict(cfg *config, configFile string, log *zap.Logger) error {
 func (c *config) paths(configFile string) (p sandbox.Paths) {
 	read := []string{
 		configFile, c.Resolver.TLS.CertFile, c.Resolver.TLS.KeyFile, c.Resolver.Upstream.CAFile,
-		c.Detect.Model.Path, c.Detect.Model.ShadowPath,
+		c.Detect.Model.Path, c.Detect.Model.ShadowPath, c.Store.TokenFile,
 	}
 	for _, l := range c.Lists {
 		read = append(read, l.File, l.AuthKeyFile)
@@ -40,7 +40,7 @@ func (c *config) paths(configFile string) (p sandbox.Paths) {
 			p.Read = append(p.Read, f)
 		}
 	}
-	for _, dir := range []string{c.StateDir, c.Records.Dir} {
+	for _, dir := range []string{c.StateDir, c.Records.Dir, c.Store.Dir} {
 		if dir != "" {
 			p.Write = append(p.Write, dir)
 		}
