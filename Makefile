@@ -11,6 +11,9 @@ FUZZTIME ?= 5000x
 # The labelled names that `make model` trains on: see training/README.md.
 DATA     ?= data
 IMAGE    ?= weir
+# For training alone: `make venv` makes one with what training/requirements.txt pins.
+VENV     := .venv
+PYTHON   ?= $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,python3)
 
 .PHONY: build run test allocs check format vet lint fuzz bench faults mutants respdiff e2e mutations model docker clean
 .PHONY: build run test allocs check format vet lint fuzz bench faults mutants respdiff e2e model docker clean
@@ -91,9 +94,26 @@ e2e: build
 mutations:
 	WEIR_MUTATIONS=10000 $(GO) test -timeout 30m -run TestMutatedBundles -v ./detect
 
+.PHONY: venv smoke baselines
+
+## venv: a Python environment for the training, in .venv
+venv: $(VENV)/bin/python
+$(VENV)/bin/python: training/requirements.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	touch $@
+
+## smoke: the whole training on made-up names, half a minute; shows that it works, not what it is worth
+smoke:
+	$(PYTHON) training/train.py --smoke
+
 ## model: train the built-in model anew from the labelled names in DATA
-model: build
-	python3 training/train.py --data $(DATA) --out detect/model
+model:
+	$(PYTHON) training/train.py --data $(DATA) --out detect/model
+
+## baselines: the models that weir's features come from, on the same names
+baselines:
+	$(PYTHON) training/train.py --data $(DATA) --baselines
 
 ## docker: the container image
 docker:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"sync"
 	"time"
 
 	"github.com/weirdns/weir/detect/feature"
@@ -33,7 +32,6 @@ type Model struct {
 	thresholds [LevelHigh + 1]float64
 	// calibration is nil in a bundle without one.
 	calibration *calibration
-	vectors     sync.Pool // of *[feature.Count]float64: leaves makes them escape
 }
 
 // ModelInfo says which model it is.
@@ -85,8 +83,7 @@ func (m *Model) Score(split dnsname.Split) (score float64, err error) {
 			score, err = 0, fmt.Errorf("model %s: panic: %v", m.info.Version, p)
 		}
 	}()
-	buf := m.vectors.Get().(*[feature.Count]float64)
-	defer m.vectors.Put(buf)
+	var buf [feature.Count]float64
 	vector := m.extractor.Append(buf[:0], split)
 	if len(vector) == 0 {
 		return 0, ErrNoVector

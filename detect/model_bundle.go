@@ -25,6 +25,10 @@ const (
 	AlexaTableFile = "alexa.grams" // n-grams of popular names
 	WordsTableFile = "words.grams" // n-grams of English words
 	SelfTestFile   = "selftest.tsv"
+	// Language models of popular labels and of those that algorithms made.
+	PopularFile     = "popular.lm"
+	AlgorithmicFile = "algorithmic.lm"
+	SuffixesFile    = "suffixes.tsv" // public suffixes of popular names
 	// CalibrationFile may be missing: there is then no probability.
 	CalibrationFile = "calibration.json"
 )
@@ -81,7 +85,7 @@ func LoadModel(fsys fs.FS) (*Model, error) {
 			return nil, integrity(file, fmt.Errorf("SHA-256 is %x, the manifest says %s", got, sum))
 		}
 	}
-	tables, err := parseTables(files[AlexaTableFile], files[WordsTableFile])
+	tables, err := parseTables(files)
 	if err != nil {
 		return nil, err
 	}
@@ -106,7 +110,6 @@ func LoadModel(fsys fs.FS) (*Model, error) {
 			Created: mf.Created, FeatureSet: mf.FeatureSet, Trees: trees.Trees(),
 		},
 	}
-	m.vectors.New = func() any { return new([feature.Count]float64) }
 	for i, l := range modelLevels {
 		at := mf.Thresholds[l.String()]
 		m.thresholds[l] = at.Score
@@ -118,26 +121,43 @@ func LoadModel(fsys fs.FS) (*Model, error) {
 	return m, nil
 }
 
-// LoadTables reads the two n-gram tables from the root of fsys, for training:
+// tableFiles are the files of a bundle that features are computed with.
+var tableFiles = []string{AlexaTableFile, WordsTableFile, PopularFile, AlgorithmicFile, SuffixesFile}
+
+// LoadTables reads the tables of a bundle from the root of fsys, for training:
 // there is no model yet that could vouch for them.
 func LoadTables(fsys fs.FS) (feature.Tables, error) {
-	alexa, err := readBounded(fsys, AlexaTableFile, maxBundleFile)
-	if err != nil {
-		return feature.Tables{}, err
+	files := make(map[string][]byte)
+	for _, file := range tableFiles {
+		var err error
+		if files[file], err = readBounded(fsys, file, maxBundleFile); err != nil {
+			return feature.Tables{}, err
+		}
 	}
-	words, err := readBounded(fsys, WordsTableFile, maxBundleFile)
-	if err != nil {
-		return feature.Tables{}, err
-	}
-	return parseTables(alexa, words)
+	return parseTables(files)
 }
 
-func parseTables(alexa, words []byte) (t feature.Tables, err error) {
-	if t.Alexa, err = feature.ReadGrams(bytes.NewReader(alexa)); err != nil {
-		return t, integrity(AlexaTableFile, err)
+func parseTables(files map[string][]byte) (t feature.Tables, err error) {
+	if t.Alexa, err = parseTable(files, AlexaTableFile, feature.ReadGrams); err != nil {
+		return t, err
 	}
-	if t.Words, err = feature.ReadGrams(bytes.NewReader(words)); err != nil {
-		return t, integrity(WordsTableFile, err)
+	if t.Words, err = parseTable(files, WordsTableFile, feature.ReadGrams); err != nil {
+		return t, err
+	}
+	if t.Popular, err = parseTable(files, PopularFile, feature.ReadLanguage); err != nil {
+		return t, err
+	}
+	if t.Algorithmic, err = parseTable(files, AlgorithmicFile, feature.ReadLanguage); err != nil {
+		return t, err
+	}
+	t.Suffixes, err = parseTable(files, SuffixesFile, feature.ReadSuffixes)
+	return t, err
+}
+
+func parseTable[T any](files map[string][]byte, file string, read func(io.Reader) (T, error)) (T, error) {
+	t, err := read(bytes.NewReader(files[file]))
+	if err != nil {
+		return t, integrity(file, err)
 	}
 	return t, nil
 }
@@ -188,7 +208,7 @@ func parseManifest(text []byte) (mf manifest, err error) {
 	if mf.Name == "" || mf.Version == "" || mf.Created.IsZero() {
 		return mf, errors.New("name, version and created are needed")
 	}
-	want := []string{AlexaTableFile, TreesFile, SelfTestFile, WordsTableFile}
+	want := slices.Sorted(slices.Values(append([]string{TreesFile, SelfTestFile}, tableFiles...)))
 	got := slices.DeleteFunc(slices.Sorted(maps.Keys(mf.Files)), func(file string) bool { return file == CalibrationFile })
 	if !slices.Equal(got, want) {
 		return mf, fmt.Errorf("files are %q, want %q and perhaps %q", got, want, CalibrationFile)

@@ -8,7 +8,9 @@ import gzip
 import hashlib
 import json
 import pathlib
+import shutil
 import subprocess
+import tempfile
 
 import numpy as np
 import pandas as pd
@@ -28,7 +30,7 @@ LINEAGES = {
 EXCLUDED_SOURCE = "ayub2021"
 # Popular names of this source fit the table of popular n-grams.
 TABLE_SOURCE = "alexa2013"
-FOLDS = 8
+FOLDS = 4
 
 
 class Weir:
@@ -37,9 +39,31 @@ class Weir:
     def __init__(self, path):
         self.path = str(path)
 
-    def fit_tables(self, names, words, out):
-        subprocess.run([self.path, "features", "--fit-tables", str(out), "--words", str(words)],
-                       input="".join(n + "\n" for n in names), text=True, check=True)
+    def fit_tables(self, alexa, words, popular, algorithmic, out, scratch):
+        """Tables in out: n-grams of alexa and words, languages of popular and
+        algorithmic names."""
+        files = {}
+        for option, names in (("--popular", popular), ("--algorithmic", algorithmic)):
+            files[option] = pathlib.Path(scratch) / f"names{option}"
+            files[option].write_text("".join(n + "\n" for n in names))
+        subprocess.run([self.path, "features", "--fit-tables", str(out), "--words", str(words),
+                        *[str(a) for pair in files.items() for a in pair]],
+                       input="".join(n + "\n" for n in alexa), text=True, check=True)
+
+    def fit_algorithmic(self, corpus, names, out):
+        """Fits the language of algorithms in out anew; the other tables stay."""
+        with tempfile.TemporaryDirectory() as other:
+            few = corpus.part("table")[:2000]  # for the tables that are not kept
+            self.fit_tables(few.fqdn, corpus.args.words, few.fqdn, names.fqdn, other, corpus.scratch)
+            shutil.copy(pathlib.Path(other) / "algorithmic.lm", out)
+
+    def registered(self, names):
+        """The registered domain of each name, empty where there is none."""
+        table = subprocess.run([self.path, "features", "--only-names"], input="".join(n + "\n" for n in names),
+                               text=True, check=True, stdout=subprocess.PIPE).stdout.splitlines()[1:]
+        if len(table) != len(names):
+            raise SystemExit(f"{len(names)} names gave {len(table)} rows")
+        return [line.split("\t")[1] for line in table]
 
     def features(self, names, tables, scratch):
         """The vectors of names (NaN: none) and their registered domains."""
@@ -88,22 +112,36 @@ def prepare(domains):
     return domains.reset_index(drop=True), left_out
 
 
+# Shares of the benign labels, in percent, that each part ends at.
+BENIGN_PARTS = (("language", 30), ("trees", 56), ("select", 64), ("threshold", 82), ("test", 100))
+DGA_PARTS = (("language", 25), ("trees", 70), ("test", 100))
+
+
 def parts(d):
-    """table: fits the n-gram table, and no label of it is used for anything else
-    on the benign side. trees, select, threshold, test: by hash of the label.
-    select is what the size of the model is chosen on."""
+    """What a row is for, by hash of its label. table fits the n-gram table of the
+    seeds' features, language the language models (table does too), trees the
+    trees, select chooses parameters, threshold sets levels and calibration.
+    Benign labels of one part are in no other."""
     fitted = set(d.label_text[(d.label == "legit") & d.source.str.split("+").map(lambda s: TABLE_SOURCE in s)])
     out = []
     for label, kind in zip(d.label_text, d.label):
         at = bucket(label, "part", 100)
-        if kind == "legit":
-            if label in fitted:
-                out.append("table")
-            else:
-                out.append("trees" if at < 40 else "select" if at < 55 else "threshold" if at < 77 else "test")
+        if kind == "legit" and label in fitted:
+            out.append("table")
         else:
-            out.append("trees" if at < 70 else "test")
+            out.append(next(part for part, end in (BENIGN_PARTS if kind == "legit" else DGA_PARTS) if at < end))
     return out
+
+
+def confirmed(d):
+    """Rows that two lists have, one of them recent; all rows if no row has two."""
+    two = (d.source.str.count(r"\+") > 0) & d.source.str.contains("2023|2026")
+    return two if two.any() else ~two
+
+
+def recent(d):
+    """Rows that only lists of 2026 have."""
+    return d.source.str.split("+").map(lambda s: all(tag.endswith("2026") for tag in s))
 
 
 def cap(d, by, limit, seed):

@@ -19,7 +19,7 @@ def names(seed=1, benign=16_000, per_family=250):
         rows.setdefault(label + ".com", (label + ".com", kind, family, source, ""))
 
     for i in range(benign):
-        source = "alexa2013" if i % 4 == 0 else "umbrella2026" if i % 9 == 0 else "tranco2026"
+        source = ("alexa2013", "cloudflare2023", "cloudflare2023+tranco2026", "tranco2026", "tranco2026+umbrella2026")[i % 5]
         style = r.random()
         if style < 0.4:
             label = r.choice(WORDS) + r.choice(["", "", "-"]) + r.choice(WORDS) + r.choice(["", "", str(r.randint(1, 999))])

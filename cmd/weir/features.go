@@ -21,10 +21,13 @@ import (
 // that a model is trained on come out of the code that will ask it.
 type featuresCmd struct {
 	File      string `arg:"" optional:"" default:"-" help:"Names, one a line, or a table with tabs whose first column is the name (a first line that begins with fqdn or name is its header). - is standard input."`
-	Tables    string `default:"embedded" placeholder:"DIR" help:"Directory with the n-gram tables alexa.grams and words.grams; embedded means those of the built-in model."`
+	Tables    string `default:"embedded" placeholder:"DIR" help:"Directory with the tables of a model's bundle; embedded means those of the built-in model."`
 	NPY       string `name:"npy" placeholder:"FILE" help:"Write the vectors to FILE as a NumPy array of float32, one row a name, NaN for a name without a vector; the table on standard output then has only name and registered_domain."`
-	FitTables string `placeholder:"DIR" help:"Fit n-gram tables on the registered labels of the names and on --words, write them into DIR, and stop."`
+	OnlyNames bool   `help:"Write only name and registered_domain; no tables are needed."`
+	FitTables string `placeholder:"DIR" help:"Fit tables, write them into DIR, and stop: n-grams on the registered labels of the names and on --words, language models on --popular and --algorithmic, suffixes on --popular. Names that are in none of them are what a model may be trained on."`
 	Words     string `default:"/usr/share/dict/words" help:"Word list for --fit-tables, one a line."`
+	Popular   string `placeholder:"FILE" help:"Popular names for --fit-tables, one a line."`
+	Generated string `name:"algorithmic" placeholder:"FILE" help:"Names that algorithms made, for --fit-tables, one a line."`
 }
 
 // The shares of strings that an n-gram must occur in to be in a table.
@@ -45,12 +48,18 @@ func (c *featuresCmd) Run() error {
 		in = f
 	}
 	if c.FitTables != "" {
-		words, err := os.Open(c.Words)
-		if err != nil {
-			return err
+		var files [3]*os.File
+		for i, file := range []string{c.Words, c.Popular, c.Generated} {
+			var err error
+			if files[i], err = os.Open(file); err != nil {
+				return err
+			}
+			defer files[i].Close()
 		}
-		defer words.Close()
-		return fitTables(c.FitTables, in, words)
+		return fitTables(c.FitTables, tableInputs{alexa: in, words: files[0], popular: files[1], algorithmic: files[2]})
+	}
+	if c.OnlyNames {
+		return writeRegistered(os.Stdout, in)
 	}
 	vector, err := c.vectors()
 	if err != nil {
@@ -117,6 +126,20 @@ func eachName(r io.Reader, f func(text string, s dnsname.Split) error) error {
 		return fmt.Errorf("names: %w", err)
 	}
 	return nil
+}
+
+// writeRegistered writes the name and registered domain of each row.
+func writeRegistered(w io.Writer, r io.Reader) error {
+	out := bufio.NewWriter(w)
+	_, _ = out.WriteString("name\tregistered_domain\n") // its error shows at Flush
+	var line []byte
+	err := eachName(r, func(text string, s dnsname.Split) error {
+		line = append(append(line[:0], text...), '\t')
+		line = append(s.Registered.AppendText(line), '\n')
+		_, err := out.Write(line)
+		return err
+	})
+	return errors.Join(err, out.Flush())
 }
 
 // writeFeatures writes a table: name, registered domain, one column a feature.
@@ -193,20 +216,38 @@ func writeNPY(w io.Writer, npy io.WriteSeeker, r io.Reader, vector vectorFunc) (
 	return rows, without, err
 }
 
-// fitTables fits both tables and writes them into dir. Words are taken as the
+// tableInputs are what tables are fitted on, one name or word a line.
+type tableInputs struct{ alexa, words, popular, algorithmic io.Reader }
+
+// Labels that an n-gram of 1 to 5 bytes must occur in to be in a language model.
+var languageLeast = [...]int{0, 1, 1, 2, 3, 4}
+
+// fitTables fits all tables and writes them into dir. Words are taken as the
 // notebooks took them that these features come from: lower case, letters only.
-func fitTables(dir string, names, words io.Reader) error {
+func fitTables(dir string, in tableInputs) error {
 	alexa, dictionary := feature.NewFitter(), feature.NewFitter()
-	err := eachName(names, func(_ string, s dnsname.Split) error {
-		if feature.Scorable(s) {
-			alexa.Add(string(s.Registered.Label()))
-		}
-		return nil
-	})
+	popular, algorithmic := feature.NewLanguageFitter(), feature.NewLanguageFitter()
+	suffixes := make(map[string]uint64)
+	each := func(r io.Reader, f func(label string, s dnsname.Split)) error {
+		return eachName(r, func(_ string, s dnsname.Split) error {
+			if feature.Scorable(s) {
+				f(string(s.Registered.Label()), s)
+			}
+			return nil
+		})
+	}
+	err := errors.Join(
+		each(in.alexa, func(label string, _ dnsname.Split) { alexa.Add(label) }),
+		each(in.popular, func(label string, s dnsname.Split) {
+			popular.Add(label)
+			suffixes[string(s.Suffix)]++
+		}),
+		each(in.algorithmic, func(label string, _ dnsname.Split) { algorithmic.Add(label) }),
+	)
 	if err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(words)
+	lines := bufio.NewScanner(in.words)
 	for lines.Scan() {
 		if w := strings.ToLower(strings.TrimSpace(lines.Text())); letters(w) {
 			dictionary.Add(w)
@@ -215,13 +256,22 @@ func fitTables(dir string, names, words io.Reader) error {
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("words: %w", err)
 	}
-	for file, table := range map[string]*feature.Grams{
-		detect.AlexaTableFile: alexa.Table(alexaMinDF),
-		detect.WordsTableFile: dictionary.Table(wordsMinDF),
+	words, labels := dictionary.Table(wordsMinDF), alexa.Table(alexaMinDF)
+	known, made := popular.Language(languageLeast), algorithmic.Language(languageLeast)
+	for what, n := range map[string]int{
+		"words": words.Len(), "names": labels.Len(), "--popular": known.Documents(), "--algorithmic": made.Documents(),
 	} {
-		if table.Len() == 0 {
-			return fmt.Errorf("%s: %d strings leave no n-gram", file, table.Documents())
+		if n == 0 {
+			return fmt.Errorf("%s: nothing is left to fit a table on", what)
 		}
+	}
+	for file, table := range map[string]interface{ Append([]byte) []byte }{
+		detect.AlexaTableFile:  labels,
+		detect.WordsTableFile:  words,
+		detect.PopularFile:     known,
+		detect.AlgorithmicFile: made,
+		detect.SuffixesFile:    feature.NewSuffixes(suffixes),
+	} {
 		if err := os.WriteFile(filepath.Join(dir, file), table.Append(nil), 0o644); err != nil {
 			return err
 		}

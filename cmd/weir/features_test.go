@@ -124,7 +124,11 @@ func TestFittedTablesAreReadBack(t *testing.T) {
 	dir := t.TempDir()
 	names := "www.river.com\nriver.org\nriverside.net\nriverbed.com\nxn--river.com\n"
 	words := "River\nriver's\nrivers\nbed\nrivers\n"
-	if err := fitTables(dir, strings.NewReader(names), strings.NewReader(words)); err != nil {
+	in := tableInputs{
+		alexa: strings.NewReader(names), words: strings.NewReader(words),
+		popular: strings.NewReader(names), algorithmic: strings.NewReader("qxzvk.com\nqxzvj.com\nxn--a.com\n"),
+	}
+	if err := fitTables(dir, in); err != nil {
 		t.Fatal(err)
 	}
 	tables, err := detect.LoadTables(os.DirFS(dir))
@@ -136,6 +140,12 @@ func TestFittedTablesAreReadBack(t *testing.T) {
 	}
 	if got, want := tables.Words.Documents(), 3; got != want { // river, rivers, bed
 		t.Errorf("%d words, want %d", got, want)
+	}
+	if got, want := tables.Popular.Documents(), 3; got != want {
+		t.Errorf("%d popular labels, want %d", got, want)
+	}
+	if got, want := tables.Algorithmic.Documents(), 2; got != want {
+		t.Errorf("%d labels of algorithms, want %d", got, want)
 	}
 	vector, err := (&featuresCmd{Tables: dir}).vectors()
 	if err != nil {
@@ -153,8 +163,30 @@ func TestFittedTablesAreReadBack(t *testing.T) {
 }
 
 func TestTablesOfNothingAreNotWritten(t *testing.T) {
-	if err := fitTables(t.TempDir(), strings.NewReader("com\n"), strings.NewReader("river\nriver's\n")); err == nil {
-		t.Error("tables without n-grams were written")
+	river := "river.com\nriver.org\nriverside.net\nriverbed.com\n"
+	for _, c := range []struct{ names, words, popular, algorithmic string }{
+		{"com\n", "river\nrivers\n", river, river},
+		{river, "river's\n", river, river},
+		{river, "river\nrivers\n", "com\n", river},
+		{river, "river\nrivers\n", river, "xn--a.com\n"},
+	} {
+		in := tableInputs{
+			alexa: strings.NewReader(c.names), words: strings.NewReader(c.words),
+			popular: strings.NewReader(c.popular), algorithmic: strings.NewReader(c.algorithmic),
+		}
+		if err := fitTables(t.TempDir(), in); err == nil {
+			t.Errorf("tables of %q were written", c)
+		}
+	}
+}
+
+func TestRegisteredDomainsNeedNoTables(t *testing.T) {
+	var out bytes.Buffer
+	if err := writeRegistered(&out, strings.NewReader("www.a.co.uk\ncom\nbad..name\n")); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.String(), "name\tregistered_domain\nwww.a.co.uk\ta.co.uk\ncom\t\nbad..name\t\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -94,6 +94,75 @@ func characters(v *[Count]float64, label []byte) {
 	v[fRare] = rare / n
 	digitStatistics(v, label)
 	byteStatistics(v, label)
+	alphabetStatistics(v, label)
+	v[fRepeat] = float64(longestRepeat(label))
+}
+
+// alphabetStatistics fills in what tells apart the alphabets that generators
+// draw from.
+func alphabetStatistics(v *[Count]float64, label []byte) {
+	lowest, highest := byte('z'), byte('a')
+	letters, digits, hex := 0, 0, 0
+	noVowel, longestNoVowel, token, longestToken, groups := 0, 0, 0, 0, 0
+	inDigits := false
+	for _, c := range label {
+		k := classOf(c)
+		switch k {
+		case vowel, consonant:
+			letters++
+			lowest, highest = min(lowest, c), max(highest, c)
+			if c <= 'f' {
+				hex++
+			}
+		case digit:
+			digits++
+			if !inDigits {
+				groups++
+			}
+		}
+		inDigits = k == digit
+		if k == consonant || k == digit {
+			noVowel++
+		} else {
+			noVowel = 0
+		}
+		longestNoVowel = max(longestNoVowel, noVowel)
+		if c == '-' {
+			token = 0
+		} else {
+			token++
+		}
+		longestToken = max(longestToken, token)
+	}
+	v[fNoVowel] = float64(longestNoVowel)
+	v[fDigitGroups] = float64(groups)
+	v[fToken] = float64(longestToken)
+	if letters > 0 {
+		v[fSpan] = float64(highest - lowest)
+	}
+	if letters > 0 && digits > 0 && hex+digits == len(label) {
+		v[fHexMixed] = float64(len(label))
+	}
+}
+
+// longestRepeat is the length of the longest n-gram that occurs at two places,
+// which may overlap.
+func longestRepeat(label []byte) int {
+	// lengths[i]: of the common end of label[:j] and label[:i].
+	var lengths [dnsname.MaxLabel + 1]uint8
+	longest := uint8(0)
+	for j := 2; j <= len(label); j++ {
+		// Downwards, so that lengths[i-1] is still that of j-1.
+		for i := j - 1; i > 0; i-- {
+			if label[i-1] == label[j-1] {
+				lengths[i] = lengths[i-1] + 1
+				longest = max(longest, lengths[i])
+			} else {
+				lengths[i] = 0
+			}
+		}
+	}
+	return int(longest)
 }
 
 func digitStatistics(v *[Count]float64, label []byte) {

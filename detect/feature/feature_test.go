@@ -40,7 +40,10 @@ func extractor(t testing.TB) *feature.Extractor {
 	for _, w := range lines(t, "words.txt") {
 		f.Add(w)
 	}
-	return feature.New(feature.Tables{Alexa: f.Table(0.015), Words: f.Table(0)})
+	return feature.New(feature.Tables{
+		Alexa: f.Table(0.015), Words: f.Table(0),
+		Popular: language(t, [6]int{0, 1, 1, 2, 2, 2}), Algorithmic: letters(t), Suffixes: suffixes(t),
+	})
 }
 
 func split(t testing.TB, name string) dnsname.Split {
@@ -141,6 +144,17 @@ func TestValuesAreThoseOfTheirDefinition(t *testing.T) {
 		{"banana.com", "alternation", 1},
 		{"bbaa.com", "alternation", 1.0 / 3},
 		{"jqxzabcd.com", "rare_letter_ratio", 0.5},
+		{"abc12d-e.com", "vowelless_run", 5},
+		{"a1b22-3.com", "digit_groups", 3},
+		{"deadbeef12.com", "hex_mixed_length", 10},
+		{"deadbeef.com", "hex_mixed_length", 0},
+		{"1234.com", "hex_mixed_length", 0},
+		{"a-bcd-ef.com", "longest_token", 3},
+		{"c1e-f.com", "letter_span", 3},
+		{"123.com", "letter_span", 0},
+		{"abcxabc.com", "longest_repeat", 3},
+		{"aaaa.com", "longest_repeat", 3},
+		{"abcd.com", "longest_repeat", 0},
 		{"xkqwv.com", "word_trigram_cover", 0},
 		{"xkqwv.com", "word_trigram_gap", 3},
 		{"stream.com", "word_trigram_cover", 1},
@@ -228,7 +242,7 @@ func FuzzAppend(f *testing.F) {
 		}
 		again := x.Append(nil, s)
 		for i, v := range got {
-			if math.IsNaN(v) || v < 0 || v > 63*3*20 || v != again[i] {
+			if math.IsNaN(v) || v < -63*16 || v > 63*3*20 || v != again[i] {
 				t.Fatalf("%q: %s is %v, then %v", label, feature.Names()[i], v, again[i])
 			}
 		}

@@ -168,3 +168,18 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestDynamicZonesAreSuffixes: each customer of a free provider is a registered
+// domain of its own.
+func TestDynamicZonesAreSuffixes(t *testing.T) {
+	for _, name := range []string{"www.kqvxz.mooo.com", "www.kqvxz.dynserv.com", "www.kqvxz.yi.org"} {
+		n := dnsname.MustParse(name)
+		s := dnsname.DefaultSuffixes().Split(n)
+		if got, want := s.Registered.String(), name[len("www."):]; got != want || !s.Private || !s.Known {
+			t.Errorf("%s: registered domain %q, private %v, known %v, want %q, private, known", name, got, s.Private, s.Known, want)
+		}
+	}
+	if s := dnsname.DefaultSuffixes().Split(dnsname.MustParse("mooo.com")); s.Registered != nil {
+		t.Errorf("mooo.com has the registered domain %q, want none", s.Registered)
+	}
+}

@@ -41,15 +41,29 @@ type suffixRule struct {
 	below                      bool // rules for names below this one exist
 }
 
-// DefaultSuffixes is the list that the module was built with.
+// DefaultSuffixes is the list that the module was built with, and dynamicZones.
 var DefaultSuffixes = sync.OnceValue(func() *Suffixes {
-	rules := publicsuffix.DefaultRules()
-	list, err := compileSuffixes(rules[:])
+	list := publicsuffix.DefaultRules()
+	rules := list[:]
+	for _, zone := range dynamicZones {
+		rules = append(rules, publicsuffix.Rule{Type: publicsuffix.NormalType, Value: zone, Private: true})
+	}
+	s, err := compileSuffixes(rules)
 	if err != nil {
 		panic(fmt.Sprintf("dnsname: built-in public suffix list: %v", err))
 	}
-	return list
+	return s
 })
+
+// dynamicZones are zones in which strangers get names for nothing, and which the
+// list's private section lacks: it holds what owners submitted. Without them all
+// customers of such a provider would be one registered domain, judged by the
+// provider's label. From the providers' own pages (freedns.afraid.org, DynServ,
+// CO.CC).
+var dynamicZones = [...]string{
+	"mooo.com", "chickenkiller.com", "crabdance.com", "ignorelist.com", "jumpingcrab.com", "strangled.net",
+	"twilightparadox.com", "us.to", "uk.to", "yi.org", "dynserv.com", "co.cc", "cz.cc",
+}
 
 func compileSuffixes(rules []publicsuffix.Rule) (*Suffixes, error) {
 	s := &Suffixes{rules: make(map[string]suffixRule, len(rules))}
