@@ -45,7 +45,7 @@ def main():
     p.add_argument("--weir", type=pathlib.Path, help="the weir program (default: built from this tree)")
     p.add_argument("--words", type=pathlib.Path, default="/usr/share/dict/words", help="English word list")
     p.add_argument("--date", default=datetime.date.today().isoformat(), help="date of the model (default today)")
-    p.add_argument("--trials", type=int, default=12, help="LightGBM trials of the search")
+    p.add_argument("--trials", type=int, default=4, help="LightGBM trials of the search")
     p.add_argument("--threads", type=int, default=2, help="processes for the folds")
     p.add_argument("--baselines", action="store_true", help="only train the models of the seeds and print their figures")
     p.add_argument("--smoke", action="store_true", help="a quick run on names of its own making; no data needed")

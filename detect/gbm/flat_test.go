@@ -72,10 +72,14 @@ func TestLoadComparesTheEvaluators(t *testing.T) {
 		t.Fatalf("the same model: %v", err)
 	}
 	for why, change := range map[string]func(f *flat){
-		"leaf":      func(f *flat) { f.values[0] = math.Nextafter(f.values[0], 9) },
+		"leaf": func(f *flat) {
+			for i := range f.values { // every leaf; inner nodes have none
+				f.values[i] = math.Nextafter(f.values[i], 9)
+			}
+		},
 		"threshold": func(f *flat) { f.nodes[0].threshold = math.Nextafter(f.nodes[0].threshold, -9) },
 		"branch":    func(f *flat) { c := &f.nodes[1].child; c[0], c[1] = c[1], c[0] },
-		"tree":      func(f *flat) { f.roots = f.roots[1:] },
+		"tree":      func(f *flat) { f.roots[0] = f.roots[1] },
 	} {
 		changed := &Model{trees: flatten(parsed), features: m.features}
 		change(changed.trees)
