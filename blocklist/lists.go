@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -88,10 +89,21 @@ func (l *Lists) Snapshot() *Snapshot { return l.current.Load() }
 // publishLocked makes the sources' lists the ones that serve.
 func (l *Lists) publishLocked() {
 	lists := make([]*List, len(l.sources))
+	serves := make(map[*set]bool)
 	for i, s := range l.sources {
 		lists[i] = s.list
+		serves[s.list.set] = true
 	}
-	l.current.Store(newSnapshot(l.shop.seed, lists))
+	before := l.current.Swap(newSnapshot(l.shop.seed, lists))
+	if before == nil {
+		return
+	}
+	for _, old := range before.lists {
+		if old.set != nil && old.set.file != nil && !serves[old.set] {
+			old.set.file.mapped.rest() // at once: new pages come with each lookup
+		}
+	}
+	runtime.KeepAlive(before)
 }
 
 // Load reads inline entries, files and the last good copies of URL lists, and

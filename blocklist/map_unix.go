@@ -18,4 +18,11 @@ func mapFile(f *os.File, size int64) (mapping, error) {
 	return mapping{b}, err
 }
 
+// rest takes the pages out of this process. Whoever still looks gets them back.
+func (m mapping) rest() {
+	if len(m.octets) > 0 {
+		_ = unix.Madvise(m.octets, unix.MADV_DONTNEED)
+	}
+}
+
 func (m mapping) close() { _ = unix.Munmap(m.octets) }

@@ -72,7 +72,7 @@ func (l *Lists) reloadFile(s *source) error {
 	l.mu.Unlock()
 	d, stamp, err := loadFile(&s.cfg, g, l.shop, had, time.Now())
 	err = l.settle(s, d, err, func() { s.stamp = stamp })
-	swapped(before)
+	l.swapped(s, before)
 	return err
 }
 
@@ -171,7 +171,7 @@ func (l *Lists) refreshURL(ctx context.Context, s *source) error {
 		// The new data serve; only a restart would miss them.
 		l.storeFailed(s, kept)
 	}
-	swapped(before)
+	l.swapped(s, before)
 	return err
 }
 
@@ -229,8 +229,11 @@ func (l *Lists) settle(s *source, d *data, err error, also func()) error {
 // swapped frees what a list had before, for whoever replaced it: the mapping of
 // a large set goes with the garbage, of which a quiet resolver makes too little
 // for the collector to come by soon.
-func swapped(before *List) {
-	if before.set != nil && before.set.file != nil {
+func (l *Lists) swapped(s *source, before *List) {
+	l.mu.Lock()
+	same := s.list.set == before.set
+	l.mu.Unlock()
+	if !same && before.set != nil && before.set.file != nil {
 		runtime.GC()
 	}
 }

@@ -68,6 +68,7 @@ type setFile struct {
 	tmp    string   // "" once it is kept
 	file   *os.File // open until then
 	header setHeader
+	mapped mapping
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -247,6 +248,7 @@ func (f *setFile) open(file *os.File, seed uint64) (*set, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.mapped = m
 	body := m.octets[setHeaderSize:]
 	s := &set{
 		seed: seed, data: body[:h.Data:h.Data], filter: body[filterAt:offsetsAt:offsetsAt],
