@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 	"time"
+
+	"github.com/weirdns/weir/internal/xfr"
 )
 
 // data is what one successful load brings.
@@ -14,7 +16,8 @@ type data struct {
 	sha256             string
 	loaded, checked    time.Time
 	etag, lastModified string
-	compiled           bool // opened and not built
+	soa                *xfr.SOA // of a zone
+	compiled           bool     // opened and not built
 }
 
 // compile parses a whole source into data; its error is a refusal or r's own.

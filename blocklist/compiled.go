@@ -66,7 +66,7 @@ func (w workshop) keepSeed() error {
 func madeBy(c *Config, g *guard, shop workshop) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%x\n%s\n", setVersion, shop.seed, g.suffixes.ID())
-	fmt.Fprintf(h, "%s %s %s %t %d\n", c.Kind, c.Format, c.Match, c.URL == "" || c.AllowLocalData, c.MinConfidence)
+	fmt.Fprintf(h, "%s %s %s %t %d\n", c.Kind, c.Format, c.Match, !c.remote() || c.AllowLocalData, c.MinConfidence)
 	var own []string
 	for name, o := range g.own {
 		own = append(own, fmt.Sprintf("%q %t %t", name, o.host, o.above))
@@ -78,7 +78,7 @@ func madeBy(c *Config, g *guard, shop workshop) string {
 
 // setPath is where a source's compiled file is, "" for none.
 func (s *source) setPath(shop workshop) string {
-	if shop.dir == "" || s.cfg.URL == "" && s.cfg.File == "" {
+	if shop.dir == "" || !s.cfg.remote() && s.cfg.File == "" {
 		return ""
 	}
 	return strings.TrimSuffix(storePath(shop.dir, &s.cfg), copySuffix) + setSuffix

@@ -63,6 +63,10 @@ type Config struct {
 	// URL of a list, https or http. {key} stands for the content of auth_key_file.
 	URL string `yaml:"url"`
 
+	// Transfer makes the list a policy zone that comes from its primary, by AXFR
+	// and IXFR. Instead of inline, file and url.
+	Transfer Transfer `yaml:"transfer"`
+
 	// Refresh is how often the URL is asked, give or take a tenth; from 5m to
 	// 720h. Default 6h.
 	Refresh time.Duration `yaml:"refresh"`
@@ -75,12 +79,30 @@ type Config struct {
 	// each refresh. The key goes where the URL says {key}, else into the
 	// header Auth-Key. Default none.
 	AuthKeyFile string `yaml:"auth_key_file"`
+	// Addresses of the URL's host. With them it is never resolved, which matters
+	// where the system's resolver is this one. Default none.
+	Addresses []string `yaml:"addresses"`
+	// Bootstrap are resolvers, IP or IP:port, that the URL's host, and those that
+	// it redirects to, are resolved by. Default none: the system's.
+	Bootstrap []string `yaml:"bootstrap"`
+	// Proxy is the URL of a proxy (http, https or socks5) to reach the list's URL
+	// by. It is taken from here only, never from the environment. Default none.
+	Proxy string `yaml:"proxy"`
+	// PinSHA256 is the one text, unpacked, that is taken: its SHA-256 in hex.
+	// Default none.
+	PinSHA256 string `yaml:"pin_sha256"`
+	// MinisignKey is the public key that the text, unpacked, must be signed with;
+	// the signature is at the URL with .minisig behind its path. Default none.
+	MinisignKey string `yaml:"minisign_key"`
 	// AllowPrivate lets the URL, or what it redirects to, be in private,
 	// loopback or link-local address space. Default false.
 	AllowPrivate bool `yaml:"allow_private"`
 	// AllowShrink accepts a refresh with fewer than half of the entries before
 	// it. Default false.
 	AllowShrink bool `yaml:"allow_shrink"`
+	// AllowGrow accepts a refresh with more than five times the entries before
+	// it, where those were 1000 or more. Default false.
+	AllowGrow bool `yaml:"allow_grow"`
 	// AllowLocalData lets the URL say what names resolve to (RPZ local data and
 	// its like). Without it such entries block as any other: who holds the feed
 	// could send every client wherever he likes. Files and inline entries may
@@ -109,6 +131,9 @@ func (c *Config) withDefaults() Config {
 	}
 	if d.MinConfidence == 0 {
 		d.MinConfidence = defaultConfidence
+	}
+	if d.Transfer.set() && d.Format == "" {
+		d.Format = FormatRPZ
 	}
 	if d.Kind == "" {
 		d.Kind = Block
@@ -160,10 +185,12 @@ func (c *Config) Validate() error {
 	}
 	switch n := c.sources(); {
 	case n == 0:
-		bad("url: one of inline, file and url must be set")
+		bad("url: one of inline, file, url and transfer must be set")
 	case n > 1:
-		bad("url: only one of inline, file and url may be set")
+		bad("url: only one of inline, file, url and transfer may be set")
 	}
+	errs = append(errs, c.Transfer.check()...)
+	errs = append(errs, c.checkWay()...)
 	errs = append(errs, c.checkURL()...)
 	if len(errs) == 0 && len(c.Inline) > 0 {
 		errs = append(errs, c.checkInline()...)
@@ -171,9 +198,12 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
+// remote says whether the list comes from somebody else's machine.
+func (c *Config) remote() bool { return c.URL != "" || c.Transfer.set() }
+
 func (c *Config) sources() int {
 	n := 0
-	for _, set := range []bool{len(c.Inline) > 0, c.File != "", c.URL != ""} {
+	for _, set := range []bool{len(c.Inline) > 0, c.File != "", c.URL != "", c.Transfer.set()} {
 		if set {
 			n++
 		}
@@ -191,8 +221,10 @@ func (c *Config) checkURL() (errs []error) {
 			set   bool
 		}{
 			{"refresh", c.Refresh != 0}, {"auth_key_file", c.AuthKeyFile != ""},
-			{"allow_private", c.AllowPrivate}, {"allow_shrink", c.AllowShrink},
-			{"allow_local_data", c.AllowLocalData},
+			{"allow_private", c.AllowPrivate}, {"addresses", len(c.Addresses) > 0}, {"bootstrap", len(c.Bootstrap) > 0},
+			{"proxy", c.Proxy != ""}, {"pin_sha256", c.PinSHA256 != ""}, {"minisign_key", c.MinisignKey != ""},
+			{"allow_shrink", c.AllowShrink && !c.Transfer.set()}, {"allow_grow", c.AllowGrow && !c.Transfer.set()},
+			{"allow_local_data", c.AllowLocalData && !c.Transfer.set()},
 		} {
 			if f.set {
 				bad(f.field + ": means something only with a url")

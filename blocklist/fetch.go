@@ -11,6 +11,10 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"aead.dev/minisign"
+
+	"github.com/weirdns/weir/internal/xfr"
 )
 
 const (
@@ -23,6 +27,7 @@ const (
 type fetched struct {
 	*data // nil: not modified
 	spool *spool
+	soa   *xfr.SOA // of a zone
 }
 
 // request is what fetch needs of a source, copied out of it under the lock.
@@ -31,6 +36,7 @@ type request struct {
 	path               string
 	etag, lastModified string
 	had                int // entries that serve now
+	soa                *xfr.SOA
 	shop               workshop
 	guard              *guard
 }
@@ -41,7 +47,7 @@ type request struct {
 func fetch(ctx context.Context, t http.RoundTripper, q *request) (*fetched, error) {
 	ctx, cancel := context.WithTimeout(ctx, q.cfg.Timeout)
 	defer cancel()
-	key, err := readKey(q.cfg)
+	key, err := readKey(q.cfg.AuthKeyFile)
 	if err != nil {
 		return nil, &refusal{resultNoKey, fmt.Errorf("list %s: auth_key_file: %w", q.cfg.Name, err)}
 	}
@@ -71,7 +77,7 @@ func fetchKeyed(ctx context.Context, t http.RoundTripper, q *request, key string
 	case resp.StatusCode != http.StatusOK:
 		return nil, refuse(resultStatus, "HTTP status %d", resp.StatusCode)
 	}
-	return receive(resp, q)
+	return receive(ctx, t, resp, q, key)
 }
 
 func newRequest(ctx context.Context, q *request, key string) (*http.Request, error) {
@@ -95,14 +101,22 @@ func newRequest(ctx context.Context, q *request, key string) (*http.Request, err
 }
 
 // receive reads, parses, judges and spools a body in one pass.
-func receive(resp *http.Response, q *request) (*fetched, error) {
+func receive(ctx context.Context, t http.RoundTripper, resp *http.Response, q *request, key string) (*fetched, error) {
 	body, err := unpack(resp.Body, strings.ToLower(resp.Header.Get("Content-Encoding")), q.cfg.MaxBytes)
 	if err != nil {
 		return nil, err
 	}
 	f := &fetched{spool: newSpool(q.path)}
+	var seal *minisign.Reader
+	if q.cfg.MinisignKey != "" {
+		seal = minisign.NewReader(body)
+		body = seal
+	}
 	if f.data, err = compile(io.TeeReader(body, f.spool), q.cfg, q.guard, q.shop); err == nil {
 		err = plausible(f.data, q)
+	}
+	if err == nil {
+		err = verify(ctx, t, q, key, f.spool.sum(), seal)
 	}
 	if err != nil {
 		f.release()
@@ -126,11 +140,20 @@ func plausible(d *data, q *request) error {
 	switch {
 	case now == 0:
 		return refuse(resultEmpty, "no entries")
+	case q.had >= growFrom && now > growTimes*q.had && !q.cfg.AllowGrow:
+		return refuse(resultGrown, "%d entries, more than %d times the %d before; set allow_grow if that is meant", now, growTimes, q.had)
 	case now*2 < q.had && !q.cfg.AllowShrink:
 		return refuse(resultShrunk, "%d entries, fewer than half of the %d before; set allow_shrink if that is meant", now, q.had)
 	}
 	return nil
 }
+
+// A list that is suddenly much longer is not the list that it was: feeds have
+// shipped the whole of a top-million list by mistake.
+const (
+	growTimes = 5
+	growFrom  = 1000 // below, a list may well be just beginning
+)
 
 // keepTag is a validator of the response, if it is one that can be kept.
 func keepTag(s string) string {
@@ -145,12 +168,12 @@ func keepTag(s string) string {
 	return s
 }
 
-// readKey reads the key of c; "" if it has none.
-func readKey(c *Config) (string, error) {
-	if c.AuthKeyFile == "" {
+// readKey reads the key in a file; "" if there is none.
+func readKey(path string) (string, error) {
+	if path == "" {
 		return "", nil
 	}
-	f, err := os.Open(c.AuthKeyFile)
+	f, err := os.Open(path)
 	if err != nil {
 		return "", err
 	}
@@ -161,15 +184,15 @@ func readKey(c *Config) (string, error) {
 		return "", err
 	}
 	if n == 0 {
-		return "", fmt.Errorf("%s: empty", c.AuthKeyFile)
+		return "", fmt.Errorf("%s: empty", path)
 	}
 	key := bytes.TrimSpace(b[:n])
 	if len(key) == 0 || len(key) > maxKey {
-		return "", fmt.Errorf("%s: want a key of 1 to %d octets on one line", c.AuthKeyFile, maxKey)
+		return "", fmt.Errorf("%s: want a key of 1 to %d octets on one line", path, maxKey)
 	}
 	for _, ch := range key {
 		if ch <= ' ' || ch >= 0x7f {
-			return "", fmt.Errorf("%s: want a key of printable ASCII on one line", c.AuthKeyFile)
+			return "", fmt.Errorf("%s: want a key of printable ASCII on one line", path)
 		}
 	}
 	return string(key), nil

@@ -44,8 +44,6 @@ type Lists struct {
 	metrics *metrics
 	shop    workshop
 	current atomic.Pointer[Snapshot]
-	guarded http.RoundTripper // connects to public addresses only
-	open    http.RoundTripper // for lists with allow_private
 
 	changed  chan struct{} // 1: Run must look again at what is due
 	fetching chan struct{} // holds a token while a URL is asked: one at a time bounds memory
@@ -62,11 +60,7 @@ func New(cfgs []Config, deps Deps) (*Lists, error) {
 	}
 	l := &Lists{
 		deps: deps, shop: newWorkshop(deps.Dir),
-		guarded: deps.Transport, open: deps.Transport,
 		changed: make(chan struct{}, 1), fetching: make(chan struct{}, 1),
-	}
-	if deps.Transport == nil {
-		l.guarded, l.open = newTransport(false), newTransport(true)
 	}
 	l.guard = newGuard(l.ownHosts(cfgs))
 	for i := range cfgs {
@@ -114,7 +108,7 @@ func (l *Lists) Load() error {
 	defer l.mu.Unlock()
 	var errs []error
 	for _, s := range l.sources {
-		if s.cfg.URL != "" && s.list.set != nil {
+		if s.cfg.remote() && s.list.set != nil {
 			continue // what serves is what the copy holds
 		}
 		if err := l.loadLocked(s, l.guardFor(s, l.guard)); err != nil {
@@ -171,7 +165,7 @@ func (l *Lists) readLocked(s *source, g *guard) (d *data, err error) {
 	}
 	switch {
 	case err == nil:
-		s.next = minTime(d.checked, now).Add(jitter(s.cfg.Refresh))
+		s.next = minTime(d.checked, now).Add(jitter(s.interval(d.soa)))
 		return d, nil
 	case errors.Is(err, fs.ErrNotExist):
 		l.deps.Log.Warn("list has no data until its URL answers", zap.String("list", s.cfg.Name))

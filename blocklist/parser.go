@@ -61,7 +61,7 @@ func newParser(c *Config, g *guard) *parser {
 	}
 	return &parser{
 		format: c.Format, auto: c.Format == FormatAuto, match: c.Match, allow: c.Kind == Allow,
-		localData: c.URL == "" || c.AllowLocalData, clients: c.URL == "" || c.AllowLocalData, minConfidence: c.MinConfidence, guard: g,
+		localData: !c.remote() || c.AllowLocalData, clients: !c.remote() || c.AllowLocalData, minConfidence: c.MinConfidence, guard: g,
 	}
 }
 

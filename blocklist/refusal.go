@@ -21,6 +21,10 @@ const (
 	resultBinary     = "binary"
 	resultMalformed  = "malformed" // too many lines refused
 	resultShrunk     = "shrunk"    // fewer than half of the entries before
+	resultGrown      = "grown"     // more than five times the entries before
+	resultPin        = "pin_mismatch"
+	resultSignature  = "bad_signature"
+	resultExpired    = "expired" // a zone past its SOA's expire
 	resultDamaged    = "damaged_copy"
 	resultStoreError = "store_error" // serving, but no copy could be kept
 )

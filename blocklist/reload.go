@@ -52,7 +52,7 @@ func (l *Lists) Reload(cfgs []Config) error {
 	l.mu.Lock()
 	now := time.Now()
 	for _, s := range l.sources {
-		if s.cfg.URL != "" && now.Sub(s.list.Checked) >= minReask {
+		if s.cfg.remote() && now.Sub(s.list.Checked) >= minReask {
 			s.next = now
 		}
 	}

@@ -10,12 +10,15 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/weirdns/weir/internal/xfr"
 )
 
 const (
-	// pollInterval is how often local files are looked at. Polling works on
+	// pollInterval is how often local files are looked at. One that changed is
+	// read when it looks the same twice. Polling works on
 	// every file system and needs no descriptor for each file.
-	pollInterval = 30 * time.Second
+	pollInterval = 5 * time.Second
 	// retryFirst is the wait after the first failure to reach a URL; it doubles
 	// up to the refresh interval. Short, because at boot the network is often a
 	// few seconds late.
@@ -57,9 +60,12 @@ func (l *Lists) pollFiles() {
 		}
 		now := look(s.cfg.File)
 		l.mu.Lock()
-		same := now == s.stamp
+		// What changed since the last look may be in the middle of being written.
+		settled := now == s.seen
+		changed := now != s.stamp
+		s.seen = now
 		l.mu.Unlock()
-		if !same {
+		if changed && settled {
 			_ = l.reloadFile(s) // counts and logs what goes wrong
 		}
 	}
@@ -107,7 +113,7 @@ func (l *Lists) due(now time.Time) (first *source, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.sources {
-		if s.cfg.URL != "" && (first == nil || s.next.Before(first.next)) {
+		if s.cfg.remote() && (first == nil || s.next.Before(first.next)) {
 			first = s
 		}
 	}
@@ -124,7 +130,7 @@ func (l *Lists) Refresh(ctx context.Context, list string) error {
 	switch {
 	case err != nil:
 		return err
-	case s.cfg.URL != "":
+	case s.cfg.remote():
 		return l.refreshURL(ctx, s)
 	case s.cfg.File != "":
 		return l.reloadFile(s)
@@ -148,10 +154,19 @@ func (l *Lists) refreshURL(ctx context.Context, s *source) error {
 	before := s.list
 	if s.list.set != nil {
 		q.etag, q.lastModified = s.etag, s.lastModified
+		if s.path != "" {
+			q.soa = s.soa
+		}
 	}
 	l.mu.Unlock()
 
-	f, err := fetch(ctx, l.transport(s), q)
+	var f *fetched
+	var err error
+	if s.cfg.Transfer.set() {
+		f, err = transfer(ctx, q)
+	} else {
+		f, err = fetch(ctx, l.transport(s), q)
+	}
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err() // our own end, not the feed's
@@ -160,7 +175,7 @@ func (l *Lists) refreshURL(ctx context.Context, s *source) error {
 	}
 	again := func() {
 		s.failures = 0
-		s.next = time.Now().Add(jitter(s.cfg.Refresh))
+		s.next = time.Now().Add(jitter(s.interval(f.soa)))
 	}
 	if f.data == nil {
 		return l.settle(s, nil, nil, again)
@@ -176,10 +191,10 @@ func (l *Lists) refreshURL(ctx context.Context, s *source) error {
 }
 
 func (l *Lists) transport(s *source) http.RoundTripper {
-	if s.cfg.AllowPrivate {
-		return l.open
+	if l.deps.Transport != nil {
+		return l.deps.Transport
 	}
-	return l.guarded
+	return newTransport(&s.cfg)
 }
 
 // settle publishes the outcome of a load: data, an error, or neither for data
@@ -219,6 +234,9 @@ func (l *Lists) settle(s *source, d *data, err error, also func()) error {
 		}
 	}
 	also()
+	if err != nil {
+		l.expireLocked(s, now)
+	}
 	if err == nil && d != nil {
 		l.keepCompiled(s, d, s.stamp)
 	}
@@ -251,6 +269,11 @@ func (l *Lists) storeFailed(s *source, err error) {
 // retryLater puts the next attempt off, longer with each failure. A server that
 // answered, if with rubbish, is not asked more often than any server is.
 func (s *source) retryLater(result string) {
+	if s.soa != nil {
+		s.failures++
+		s.next = time.Now().Add(jitter(zoneWait(s.soa.Retry)))
+		return
+	}
 	wait := s.cfg.Refresh
 	if n := s.failures; n < 20 {
 		wait = min(wait, retryFirst<<n)
@@ -260,6 +283,14 @@ func (s *source) retryLater(result string) {
 	}
 	s.failures++
 	s.next = time.Now().Add(jitter(wait))
+}
+
+// interval is how long data are good for: what the list says, or its zone.
+func (s *source) interval(soa *xfr.SOA) time.Duration {
+	if soa != nil {
+		return zoneWait(soa.Refresh)
+	}
+	return s.cfg.Refresh
 }
 
 // jitter is d give or take a tenth, so that a fleet does not ask as one.

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/weirdns/weir/internal/xfr"
 )
 
 // source is one configured list and the state of its loading. cfg and path do
@@ -20,7 +22,9 @@ type source struct {
 
 	list               *List // as it serves
 	etag, lastModified string
-	stamp              fileStamp // of the file, when it was last looked at
+	soa                *xfr.SOA  // of a zone, as it serves
+	stamp              fileStamp // of the file, when it was last read
+	seen               fileStamp // of the file, when it was last looked at
 	next               time.Time // when the URL is due
 	failures           int       // since the last success
 }
@@ -29,7 +33,7 @@ type source struct {
 func newSource(c *Config, dir string) *source {
 	s := &source{cfg: c.withDefaults()}
 	s.cfg.Inline = slices.Clone(c.Inline) // the caller may go on with his
-	if c.URL != "" && dir != "" {
+	if s.cfg.remote() && dir != "" {
 		s.path = storePath(dir, c)
 	}
 	s.list = &List{Name: c.Name, Kind: s.cfg.Kind, Format: s.cfg.Format, Err: "not loaded yet"}
@@ -44,7 +48,7 @@ func (s *source) take(d *data) {
 		Loaded: d.loaded, Checked: d.checked, SHA256: d.sha256, Rejected: d.rejected,
 		set: d.set,
 	}
-	s.etag, s.lastModified = d.etag, d.lastModified
+	s.etag, s.lastModified, s.soa = d.etag, d.lastModified, d.soa
 }
 
 // confirm notes that the data that serve are still current.
@@ -169,6 +173,6 @@ func (l *Lists) loadCopy(s *source, g *guard) (*data, error) {
 		}
 	}
 	d.sha256, d.loaded, d.checked = h.SHA256, h.Fetched, r.checked
-	d.etag, d.lastModified = h.ETag, h.LastModified
+	d.etag, d.lastModified, d.soa = h.ETag, h.LastModified, h.SOA
 	return d, nil
 }

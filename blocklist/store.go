@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/weirdns/weir/internal/xfr"
 )
 
 // A stored copy is one file: a header of headerSize octets, which is a line of
@@ -35,6 +37,7 @@ type storeHeader struct {
 	SHA256       string    `json:"sha256"` // of what follows the header
 	Size         int64     `json:"size"`
 	Fetched      time.Time `json:"fetched"`
+	SOA          *xfr.SOA  `json:"soa,omitempty"` // of a zone
 	ETag         string    `json:"etag,omitempty"`
 	LastModified string    `json:"last_modified,omitempty"`
 }
@@ -42,12 +45,12 @@ type storeHeader struct {
 // storePath is the file of a list's copy in dir. The hash keeps apart what a
 // list had from another URL, and names that differ only in case.
 func storePath(dir string, c *Config) string {
-	sum := sha256.Sum256([]byte(c.Name + "\x00" + c.URL + c.File))
+	sum := sha256.Sum256([]byte(strings.Join([]string{c.Name, c.URL + c.File, c.Transfer.Primary, c.Transfer.Zone, c.PinSHA256, c.MinisignKey}, "\x00")))
 	return filepath.Join(dir, strings.ToLower(c.Name)+"-"+hex.EncodeToString(sum[:8])+copySuffix)
 }
 
 func urlHash(c *Config) string {
-	sum := sha256.Sum256([]byte(c.URL))
+	sum := sha256.Sum256([]byte(c.URL + c.Transfer.Primary + " " + c.Transfer.Zone))
 	return hex.EncodeToString(sum[:])
 }
 

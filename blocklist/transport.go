@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -53,13 +52,14 @@ func public(a netip.Addr) bool {
 // errPrivate refuses a connection.
 var errPrivate = errors.New("refused to connect to a private address; set allow_private if that is meant")
 
-// newTransport makes a transport without proxies and without connections that
-// outlive a fetch. Unless private is set it connects to public addresses only,
+// newTransport makes a transport for a list, without connections that outlive
+// a fetch. Unless the list may be private it connects to public addresses only,
 // which is checked on the address dialled: a name cannot point elsewhere
-// between the check and the use.
-func newTransport(private bool) *http.Transport {
-	d := &net.Dialer{Timeout: dialTimeout}
-	if !private {
+// between the check and the use. A proxy is the configuration's own choice and
+// may be anywhere; it is never taken from the environment.
+func newTransport(c *Config) http.RoundTripper {
+	d := newDialer(c)
+	if !c.AllowPrivate && c.Proxy == "" {
 		d.ControlContext = func(_ context.Context, _, address string, _ syscall.RawConn) error {
 			ap, err := netip.ParseAddrPort(address)
 			if err != nil || !public(ap.Addr()) {
@@ -68,7 +68,7 @@ func newTransport(private bool) *http.Transport {
 			return nil
 		}
 	}
-	return &http.Transport{
+	t := &http.Transport{
 		DialContext:            d.DialContext,
 		TLSHandshakeTimeout:    dialTimeout,
 		ResponseHeaderTimeout:  defaultTimeout,
@@ -77,6 +77,11 @@ func newTransport(private bool) *http.Transport {
 		// Decompression is ours, so that both sizes can be bounded.
 		DisableCompression: true,
 	}
+	if proxy, err := url.Parse(c.Proxy); c.Proxy != "" && err == nil {
+		t.Proxy = http.ProxyURL(proxy)
+		return viaProxy{t, c.AllowPrivate}
+	}
+	return t
 }
 
 // newClient makes a client that follows few redirects and takes no secret along.
