@@ -1,6 +1,7 @@
 package blocklist
 
 import (
+	"net/netip"
 	"strings"
 
 	"github.com/weirdns/weir/internal/dnsname"
@@ -141,6 +142,9 @@ func (p *parser) adblockPlain(pattern string, o own) error {
 	pattern = strings.TrimSpace(pattern)
 	if addr, ok := parseAddr(pattern); ok {
 		return p.addAddr(addr, o)
+	}
+	if net, err := netip.ParsePrefix(pattern); err == nil {
+		return p.addNetwork(answerNetwork, net, o)
 	}
 	switch name := strings.TrimPrefix(pattern, "*."); {
 	case strings.ContainsAny(name, "/?=&:,;"):

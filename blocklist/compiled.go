@@ -72,7 +72,7 @@ func madeBy(c *Config, g *guard, shop workshop) string {
 		own = append(own, fmt.Sprintf("%q %t %t", name, o.host, o.above))
 	}
 	slices.Sort(own)
-	fmt.Fprintln(h, own, platforms)
+	fmt.Fprintln(h, own, platforms, popular, g.lenient)
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 

@@ -12,6 +12,9 @@ type guard struct {
 	suffixes *dnsname.Suffixes
 	// own has the hosts that weir cannot do without and every name above one.
 	own map[string]ownHost // by wire name
+	// lenient lets an entry stand for all below a name that is above a public
+	// suffix (amazonaws.com): for allow lists.
+	lenient bool
 }
 
 type ownHost struct{ host, above bool }
@@ -48,7 +51,7 @@ func (g *guard) check(name dnsname.Name, flags uint8) (Reason, bool) {
 
 // checkHost is check for names of two labels or more that do not end in a number.
 func (g *guard) checkHost(name dnsname.Name, flags uint8) (Reason, bool) {
-	if g.suffixes.IsSuffix(name) {
+	if g.suffixes.IsSuffix(name) || !g.lenient && flags&flagBelow != 0 && g.suffixes.IsAbove(name) {
 		return PublicSuffix, false
 	}
 	if len(g.own) > 0 {

@@ -269,7 +269,8 @@ func (l *Lists) ownHosts(cfgs []Config) []dnsname.Name {
 // guardFor is g for a block list; an allow list may well name our own hosts.
 func (l *Lists) guardFor(s *source, g *guard) *guard {
 	if s.cfg.Kind == Allow {
-		return newGuard(nil)
+		g = newGuard(nil)
+		g.lenient = true
 	}
 	return g
 }

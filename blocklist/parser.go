@@ -58,6 +58,7 @@ type parser struct {
 func newParser(c *Config, g *guard) *parser {
 	if g == nil {
 		g = newGuard(nil)
+		g.lenient = c.Kind == Allow
 	}
 	return &parser{
 		format: c.Format, auto: c.Format == FormatAuto, match: c.Match, allow: c.Kind == Allow,

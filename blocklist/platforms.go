@@ -1,7 +1,5 @@
 package blocklist
 
-import "github.com/weirdns/weir/internal/dnsname"
-
 // platforms are hosts where anybody may leave a file. A list of URLs names them
 // all the time (in URLhaus dumps of 2025 every fifth URL is on github.com), but
 // a DNS block takes the whole platform away for one file that is gone
@@ -49,23 +47,4 @@ var platforms = []string{
 	"akamaihd.net", "apple.com", "cloudflare.com", "facebook.com", "fbcdn.net",
 	"googleapis.com", "gstatic.com", "microsoft.com", "mozilla.org", "office365.com",
 	"windows.com", "windowsupdate.com", "youtube.com",
-}
-
-// platformSet has the platforms by wire name.
-func platformSet() map[string]bool {
-	m := make(map[string]bool, len(platforms))
-	for _, p := range platforms {
-		m[string(dnsname.MustParse(p))] = true
-	}
-	return m
-}
-
-// onPlatform says whether name is a platform or below one.
-func onPlatform(set map[string]bool, name dnsname.Name) bool {
-	for at := name; len(at) > 1; at = at.Parent() {
-		if set[string(at)] {
-			return true
-		}
-	}
-	return false
 }

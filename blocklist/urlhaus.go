@@ -27,8 +27,8 @@ const (
 // urlTable gathers the rows of each host: a dump has a row for each URL, an
 // entry stands for a host.
 type urlTable struct {
-	hosts     map[string]*urlHost
-	platforms map[string]bool
+	hosts  map[string]*urlHost
+	shared *shared
 }
 
 type urlHost struct {
@@ -78,11 +78,11 @@ func (p *parser) addURL(raw string, s *sighting) error {
 	return p.addHost(host, s, true)
 }
 
-// addHost notes a host; shared says that it was seen in a URL, which on a
-// platform that many share says nothing of the host.
-func (p *parser) addHost(host string, s *sighting, shared bool) error {
+// addHost notes a host; inURL says that it was seen in a URL, which on a platform
+// that many share, or a site that everybody knows, says nothing of the host.
+func (p *parser) addHost(host string, s *sighting, inURL bool) error {
 	if p.urls.hosts == nil {
-		p.urls = urlTable{hosts: make(map[string]*urlHost), platforms: platformSet()}
+		p.urls = urlTable{hosts: make(map[string]*urlHost), shared: newShared()}
 	}
 	addr, err := netip.ParseAddr(host)
 	if err == nil {
@@ -99,7 +99,7 @@ func (p *parser) addHost(host string, s *sighting, shared bool) error {
 			return nil
 		}
 		flags := p.scope()
-		if shared && onPlatform(p.urls.platforms, name) {
+		if inURL && p.urls.shared.has(name) {
 			flags |= flagObserve
 		}
 		p.sawName(name)

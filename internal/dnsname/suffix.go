@@ -30,6 +30,8 @@ type Split struct {
 // names so that a query is split without making text of it. It is immutable
 // and safe for use by many goroutines.
 type Suffixes struct {
+	higher      ruleFilter      // names of above
+	above       map[string]bool // that are no suffix and have one below them
 	id          string
 	plain, wild ruleFilter            // exact rules and exceptions; wildcards
 	rules       map[string]suffixRule // by the canonical wire form of the rule's fixed labels
@@ -100,6 +102,22 @@ func compileSuffixes(rules []publicsuffix.Rule) (*Suffixes, error) {
 			s.plain.add(name)
 		}
 	}
+	s.above = make(map[string]bool)
+	for rule, r := range s.rules {
+		if r.exception {
+			continue
+		}
+		at := Name(rule)
+		if !r.wildcard {
+			at = at.Parent()
+		}
+		for ; len(at) > 1; at = at.Parent() {
+			if !s.IsSuffix(at) {
+				s.above[string(at)] = true
+				s.higher.add(at)
+			}
+		}
+	}
 	s.id = hex.EncodeToString(sum.Sum(nil)[:16])
 	return s, nil
 }
@@ -166,6 +184,12 @@ func (s *Suffixes) IsSuffix(n Name) bool {
 		}
 	}
 	return s.wild.mayHave(parent) && s.rules[string(parent)].wildcard
+}
+
+// IsAbove says whether n is no public suffix but has one below it, like
+// amazonaws.com: what is below it belongs to many.
+func (s *Suffixes) IsAbove(n Name) bool {
+	return len(n) > 1 && s.higher.mayHave(n) && s.above[string(n)]
 }
 
 // ruleFilter says of most names that they are no rule.

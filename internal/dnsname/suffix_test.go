@@ -25,3 +25,15 @@ func TestIsSuffixAgreesWithSplit(t *testing.T) {
 	check(MustParse("a.nowhere"))
 	check(nil)
 }
+
+func TestIsAboveKnowsWhatHasSuffixesBelow(t *testing.T) {
+	s := DefaultSuffixes()
+	for name, want := range map[string]bool{
+		"amazonaws.com": true, "compute.amazonaws.com": true, "example.com": false, "co.uk": false, "com": false,
+		"github.io": false, "x.github.io": false, "nowhere": false, "www.ck": false,
+	} {
+		if got := s.IsAbove(MustParse(name)); got != want {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
