@@ -97,8 +97,8 @@ mutations:
 .PHONY: venv smoke baselines
 
 ## venv: a Python environment for the training, in .venv
-venv: $(VENV)/bin/python
-$(VENV)/bin/python: training/requirements.txt
+venv: $(VENV)/ready
+$(VENV)/ready: training/requirements.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r training/requirements.txt
 	touch $@
