@@ -43,6 +43,7 @@ type metrics struct {
 	panics                                atomic.Uint64
 	proxyErrors, tlsErrors, httpRefused   atomic.Uint64
 	badCookies                            atomic.Uint64
+	datagrams, rateDropped                atomic.Uint64
 }
 
 // protos are the transports of clients.
@@ -57,7 +58,9 @@ var (
 	responsesDesc = prometheus.NewDesc("weir_dns_responses_total",
 		"Answers by response code and by where they came from; source policy with rcode none was dropped by policy.", []string{"rcode", "source"}, nil)
 	droppedDesc = prometheus.NewDesc("weir_dns_not_served_total",
-		"Messages that got no answer or an error before they were judged: ignored (no query), refused (malformed or unsupported), nameless (as refused, and without a query for a name: the only answers that are not recorded), denied (client not allowed), overloaded (no place to wait for an upstream), client_share and domain_share (one client network or registered domain holds its share of the places).", []string{"reason"}, nil)
+		"Messages that got no answer or an error before they were judged: ignored (no query), refused (malformed or unsupported), nameless (as refused, and without a query for a name: the only answers that are not recorded), denied (client not allowed), overloaded (no place to wait for an upstream), rate_limited (dropped by a rate limit), client_share and domain_share (one client network or registered domain holds its share of the places).", []string{"reason"}, nil)
+	datagramsDesc = prometheus.NewDesc("weir_dns_datagrams_total",
+		"Datagrams read from clients. Each is a response, or is counted as ignored, denied, rate_limited or a bad PROXY header.", nil, nil)
 	errorsDesc = prometheus.NewDesc("weir_dns_socket_errors_total",
 		"Answers that could not be written and connections that could not be accepted.", []string{"operation"}, nil)
 	tcpDesc = prometheus.NewDesc("weir_tcp_connections",
@@ -135,7 +138,7 @@ func (m *metrics) response(r *request, latency time.Duration) {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, pendingDesc, prefetchDesc, snapshotDesc, panicsDesc,
-		handshakesDesc, limitedDesc,
+		handshakesDesc, limitedDesc, datagramsDesc,
 	} {
 		ch <- d
 	}
@@ -166,6 +169,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(droppedDesc, &m.refused, "refused")
 	counter(droppedDesc, &m.nameless, "nameless")
 	counter(droppedDesc, &m.denied, "denied")
+	counter(droppedDesc, &m.rateDropped, "rate_limited")
+	counter(datagramsDesc, &m.datagrams)
 	for why := allTaken; why < admissions; why++ {
 		counter(droppedDesc, &m.overloaded[why], why.String())
 	}

@@ -494,6 +494,8 @@ func (s *Resolver) recovered(r *request, done *bool) {
 			r.failed(0, "internal error")
 			r.finish(s.cfg.MaxUDPSize)
 			s.metrics.response(r, s.now().Sub(r.ask.Time))
+		} else {
+			s.metrics.ignored.Add(1)
 		}
 	}
 }

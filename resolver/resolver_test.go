@@ -874,8 +874,8 @@ func gathered(t *testing.T, reg *prometheus.Registry) map[string]float64 {
 	return out
 }
 
-// sum adds up the series of one metric.
-func sum(t *testing.T, reg *prometheus.Registry, name string) (total float64) {
+// sum adds up the series of one metric, those that have all of the labels.
+func sum(t *testing.T, reg *prometheus.Registry, name string, labels ...string) (total float64) {
 	t.Helper()
 	families, err := reg.Gather()
 	if err != nil {
@@ -885,7 +885,13 @@ func sum(t *testing.T, reg *prometheus.Registry, name string) (total float64) {
 		if f.GetName() != name {
 			continue
 		}
+	series:
 		for _, m := range f.GetMetric() {
+			for _, want := range labels {
+				if !strings.Contains(m.String(), `value:"`+want+`"`) {
+					continue series
+				}
+			}
 			total += m.GetCounter().GetValue() + m.GetGauge().GetValue()
 		}
 	}

@@ -99,60 +99,82 @@ func (u *udpServer) close() {
 // udpWorker reads one socket in batches, answers what it can at once and in
 // one batch, and leaves the rest to exchanges, which answer through reply.
 type udpWorker struct {
-	s    *Resolver
-	conn *net.UDPConn
+	s     *Resolver
+	conn  *net.UDPConn
+	ready []*request // of the batch of the moment
 }
 
+// run reads until ctx ends, and then what clients have sent until then.
 func (w *udpWorker) run(ctx context.Context) error {
 	batch, err := newBatch(w.conn)
 	if err != nil {
 		return err
 	}
-	ready := make([]*request, 0, batchSize)
+	w.ready = make([]*request, 0, batchSize)
 	for failures := 0; ; {
 		n, err := batch.read()
-		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+		switch {
+		case err == nil: // also if ctx has just ended: what was read is answered
+			failures = 0
+			w.serve(batch, n)
+		case ctx.Err() != nil:
+			for range maxDrained / batchSize {
+				n := batch.drain()
+				if n == 0 {
+					break
+				}
+				w.serve(batch, n)
+			}
 			return nil
-		}
-		if err != nil {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		default:
 			// ICMP errors of earlier answers arrive here; they end nothing.
 			// A socket that only fails is another matter.
 			if failures++; failures > maxReadFailures && !errors.Is(err, os.ErrDeadlineExceeded) {
 				return fmt.Errorf("read %s/udp: %w", w.conn.LocalAddr(), err)
 			}
-			continue
 		}
-		failures = 0
-		now := w.s.now()
-		live := w.s.live.Load()
-		ready = ready[:0]
-		for i := range n {
-			peer := batch.peer(i)
-			client, msg := peer.Addr().Unmap(), batch.message(i)
-			if live.proxies.any() && live.proxies.allows(client) {
-				who, rest, err := readProxy(msg, peer)
-				if err != nil {
-					w.s.metrics.proxyErrors.Add(1)
-					continue
-				}
-				client, msg = who.Addr().Unmap(), rest
-			}
-			if !live.acl.allows(client) {
-				w.s.metrics.denied.Add(1)
+	}
+}
+
+// maxDrained is how many datagrams of one socket are still answered at the end:
+// whoever sends without a pause does not keep us.
+const maxDrained = 2048
+
+// serve answers the n datagrams of batch. Each of them ends in a counter: as a
+// response, or as what it was instead.
+func (w *udpWorker) serve(batch *batch, n int) {
+	w.s.metrics.datagrams.Add(uint64(n))
+	now := w.s.now()
+	live := w.s.live.Load()
+	w.ready = w.ready[:0]
+	for i := range n {
+		peer := batch.peer(i)
+		client, msg := peer.Addr().Unmap(), batch.message(i)
+		if live.proxies.any() && live.proxies.allows(client) {
+			who, rest, err := readProxy(msg, peer)
+			if err != nil {
+				w.s.metrics.proxyErrors.Add(1)
 				continue
 			}
-			r := w.s.getRequest()
-			r.ask = detect.Query{Time: now, Client: client, Transport: detect.UDP}
-			r.from, r.peer = w, peer
-			r.control = append(r.control[:0], batch.control(i)...)
-			if w.s.serve(r, msg) {
-				ready = append(ready, r)
-			}
+			client, msg = who.Addr().Unmap(), rest
 		}
-		batch.write(ready, &w.s.metrics.writeErrors)
-		for _, r := range ready {
-			w.s.putRequest(r)
+		if !live.acl.allows(client) {
+			w.s.metrics.denied.Add(1)
+			continue
 		}
+		r := w.s.getRequest()
+		r.ask = detect.Query{Time: now, Client: client, Transport: detect.UDP}
+		r.from, r.peer = w, peer
+		r.control = append(r.control[:0], batch.control(i)...)
+		if w.s.serve(r, msg) {
+			w.ready = append(w.ready, r)
+		}
+	}
+	batch.write(w.ready, &w.s.metrics.writeErrors)
+	for _, r := range w.ready {
+		w.s.putRequest(r)
 	}
 }
 

@@ -124,11 +124,7 @@ func newBatch(conn *net.UDPConn) (*batch, error) {
 
 // read waits for datagrams and says how many came.
 func (b *batch) read() (int, error) {
-	for i := range b.in {
-		b.in[i].hdr.Namelen = unix.SizeofSockaddrInet6
-		b.in[i].hdr.SetControllen(controlSize)
-		b.inVec[i].SetLen(maxQuery)
-	}
+	b.makeRoom()
 	if err := b.raw.Read(b.receive); err != nil {
 		return 0, err
 	}
@@ -136,6 +132,29 @@ func (b *batch) read() (int, error) {
 		return 0, b.err
 	}
 	return b.done, nil
+}
+
+// drain reads what is there, whatever the socket's deadline; 0: nothing.
+func (b *batch) drain() (n int) {
+	b.makeRoom()
+	err := b.raw.Control(func(fd uintptr) {
+		if b.receive(fd) && b.err == 0 {
+			n = b.done
+		}
+	})
+	if err != nil {
+		return 0 // closed
+	}
+	return n
+}
+
+// makeRoom sets the lengths that a read has made those of what came.
+func (b *batch) makeRoom() {
+	for i := range b.in {
+		b.in[i].hdr.Namelen = unix.SizeofSockaddrInet6
+		b.in[i].hdr.SetControllen(controlSize)
+		b.inVec[i].SetLen(maxQuery)
+	}
 }
 
 func (b *batch) message(i int) []byte { return b.buffers[i][:b.in[i].len] }

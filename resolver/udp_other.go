@@ -34,6 +34,9 @@ func (b *batch) read() (int, error) {
 	return 1, err
 }
 
+// drain reads nothing: there is no read here that does not wait.
+func (b *batch) drain() int { return 0 }
+
 func (b *batch) message(int) []byte      { return b.buffer[:b.n] }
 func (b *batch) control(int) []byte      { return nil }
 func (b *batch) peer(int) netip.AddrPort { return b.from }

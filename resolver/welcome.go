@@ -29,6 +29,7 @@ func (s *Resolver) welcome(r *request) bool {
 	}
 	switch s.rates.judge(r.ask.Client, udp, state == validCookie, r.ask.Time) {
 	case dropRate:
+		s.metrics.rateDropped.Add(1)
 		r.asked, r.out = nil, r.out[:0] // counted, and nothing more
 		return false
 	case slipRate:
