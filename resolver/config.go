@@ -24,6 +24,8 @@ type Config struct {
 	ListenHTTPS []string `yaml:"listen_https"`
 	// TLS is the certificate for both.
 	TLS TLSConfig `yaml:"tls"`
+	// DDR offers the encrypted listeners to clients that ask in the clear.
+	DDR DDRConfig `yaml:"ddr"`
 	// ProxyProtocol are networks of proxies: what comes from them, over any
 	// transport, begins with a PROXY header, version 2, and is the client's that
 	// it names. Default none.
@@ -53,7 +55,8 @@ type Config struct {
 	// Default true.
 	PrivateReverse bool `yaml:"private_reverse"`
 	// SpecialExcept are zones to forward all the same, for example a local
-	// domain, or reverse zone, that an upstream serves.
+	// domain, or reverse zone, that an upstream serves. Zones of upstream.zones
+	// need not stand here.
 	SpecialExcept []string `yaml:"special_except"`
 	// StaleAfter is how long who could be given a stale answer waits for the
 	// upstreams first. Clients ask again after 2s; RFC 8767, section 5 has it
@@ -147,6 +150,7 @@ func (c *Config) Validate() error {
 	if len(c.ListenTLS)+len(c.ListenHTTPS) > 0 {
 		errs = append(errs, c.TLS.validate())
 	}
+	errs = append(errs, c.DDR.validate(len(c.ListenTLS)+len(c.ListenHTTPS) > 0))
 	proxies, err := parseNetworks("proxy_protocol", c.ProxyProtocol)
 	errs = append(errs, err)
 	if proxies.everybody() {

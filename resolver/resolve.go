@@ -124,10 +124,14 @@ func (s *Resolver) answerSize(r *request) int {
 // answerHere answers what must not leave the house: special names, what policy
 // blocks, and questions that ask us not to recurse.
 func (s *Resolver) answerHere(r *request, live *live) bool {
-	if what := live.special.lookup(r.ask.Name, r.ask.Type); what != notSpecial {
+	if what := live.special.lookup(r.ask.Name, r.ask.Type, live.ruledFor(r)); what != notSpecial {
 		r.source = detect.FromLocal
 		r.verdict.Yield() // a list may have the name, but it is not what answers
-		r.answerSpecial(what)
+		if what == specialDesignated {
+			r.answerDesignated(s.designated)
+		} else {
+			r.answerSpecial(what)
+		}
 		return true
 	}
 	if s.answerPolicy(r) {

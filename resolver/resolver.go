@@ -11,7 +11,6 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,6 +71,8 @@ type Resolver struct {
 	rates   *rateLimits  // nil: there are none
 	cert    *certificate // nil: nothing is encrypted
 
+	designated *designation // nil: nothing is offered
+
 	udp []*udpServer
 	tcp []*tcpServer // over TLS too
 	doh []*dohServer
@@ -90,7 +91,8 @@ type live struct {
 	health   health // nil: unknown
 	router   router // nil: there is one way for all
 	zones    []upstream.ZoneConfig
-	views    uint32 // changes when routes mean something else
+	ruled    [][]dnsname.Name // those of each rule, route 1 first
+	views    uint32           // changes when routes mean something else
 }
 
 // router is what an Exchanger may know about where questions go.
@@ -106,6 +108,22 @@ func (l *live) route(r *request) uint8 {
 	return l.router.Route(r.ask.Name, r.ask.Client)
 }
 
+// ruledFor are the zones of the rule that r's question is for.
+func (l *live) ruledFor(r *request) []dnsname.Name {
+	if r.route == 0 || int(r.route) > len(l.ruled) {
+		return nil
+	}
+	return l.ruled[r.route-1]
+}
+
+// parseNames reads names of a valid configuration.
+func parseNames(texts []string) (names []dnsname.Name) {
+	for _, s := range texts {
+		names = append(names, dnsname.MustParse(s))
+	}
+	return names
+}
+
 // health is what an Exchanger may know about its servers.
 type health interface {
 	// Up is how many servers are not known to be down.
@@ -114,15 +132,6 @@ type health interface {
 
 // up says whether it is worth asking an upstream.
 func (l *live) up() bool { return l.health == nil || l.health.Up() > 0 }
-
-// routedZones are the zones that have servers of their own, whatever else is
-// special about them.
-func routedZones(rules []upstream.ZoneConfig) (zones []string) {
-	for _, z := range rules {
-		zones = append(zones, z.Zones...)
-	}
-	return zones
-}
 
 // New makes a Resolver of a valid cfg. It opens nothing.
 func New(cfg Config, deps Deps) (*Resolver, error) {
@@ -183,9 +192,10 @@ func (s *Resolver) Swap(cfg Config, up Exchanger) error {
 	for _, z := range cfg.Upstream.Zones {
 		if !z.Disabled {
 			next.zones = append(next.zones, z)
+			next.ruled = append(next.ruled, parseNames(z.Zones))
 		}
 	}
-	next.special = newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, slices.Concat(cfg.SpecialExcept, routedZones(next.zones)))
+	next.special = newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, parseNames(cfg.SpecialExcept))
 	if len(next.zones) > 0 {
 		next.router, _ = up.(router)
 	}
@@ -218,7 +228,11 @@ func (s *Resolver) Listen() (err error) {
 		}
 		s.udp, s.tcp = append(s.udp, u), append(s.tcp, t)
 	}
-	return s.listenEncrypted()
+	if err := s.listenEncrypted(); err != nil {
+		return err
+	}
+	s.designated = s.designate()
+	return nil
 }
 
 // listenBoth binds UDP and TCP on one port. Port 0 means any that is free for

@@ -31,7 +31,11 @@ func (b byClient) Exchange(ctx context.Context, q *upstream.Question) (*upstream
 func TestClientsWithServersOfTheirOwnShareNoAnswers(t *testing.T) {
 	cfg := resolver.DefaultConfig()
 	cfg.Listen, cfg.Upstream.Servers = []string{"127.0.0.1:0"}, []string{"192.0.2.53"}
-	cfg.Upstream.Zones = []upstream.ZoneConfig{{Zones: []string{"home.arpa", "10.in-addr.arpa"}, Servers: []string{"192.0.2.54"}}}
+	for _, client := range []string{"127.0.0.1", "127.0.0.2"} {
+		cfg.Upstream.Zones = append(cfg.Upstream.Zones, upstream.ZoneConfig{
+			Zones: []string{"home.arpa", "10.in-addr.arpa"}, Clients: []string{client}, Servers: []string{"192.0.2.54"},
+		})
+	}
 	r, err := resolver.New(cfg, resolver.Deps{
 		Log: zap.NewNop(), Registry: prometheus.NewRegistry(), Detector: &judge{}, Upstream: byClient{},
 	})

@@ -1,8 +1,12 @@
 package resolver_test
 
 import (
+	"bytes"
+	"crypto/tls"
 	"encoding/hex"
+	"io"
 	"net"
+	"net/http"
 	"slices"
 	"sort"
 	"strconv"
@@ -161,7 +165,7 @@ func (s *scenario) ask(text string) {
 	if len(f) < 2 {
 		s.fatal("ask needs a name and a type")
 	}
-	network, m := s.query(f)
+	network, from, m := s.query(f)
 	wire, err := m.Pack()
 	if err != nil {
 		s.fatal("%v", err)
@@ -169,11 +173,11 @@ func (s *scenario) ask(text string) {
 	for i := range times {
 		msg := slices.Clone(wire)
 		msg[0], msg[1] = byte((int(m.Id)+i)>>8), byte(int(m.Id)+i)
-		s.asking.Go(func() { s.add(s.exchange(network, msg, scenarioPatience)) })
+		s.asking.Go(func() { s.add(s.exchange(network, from, msg, scenarioPatience)) })
 	}
 }
 
-func (s *scenario) query(f []string) (network string, m *dns.Msg) {
+func (s *scenario) query(f []string) (network, from string, m *dns.Msg) {
 	qtype, ok := dns.StringToType[f[1]]
 	if n, err := strconv.Atoi(strings.TrimPrefix(f[1], "TYPE")); err == nil {
 		qtype, ok = uint16(n), true
@@ -181,7 +185,7 @@ func (s *scenario) query(f []string) (network string, m *dns.Msg) {
 	if !ok {
 		s.fatal("no type is called %q", f[1])
 	}
-	network = "udp"
+	network = s.over
 	m = new(dns.Msg)
 	m.SetQuestion(dns.Fqdn(f[0]), qtype)
 	m.SetEdns0(1232, false)
@@ -192,6 +196,8 @@ func (s *scenario) query(f []string) (network string, m *dns.Msg) {
 		switch key {
 		case "udp", "tcp":
 			network = key
+		case "from":
+			from = value
 		case "noedns":
 			m.Extra = nil
 		case "edns":
@@ -232,39 +238,31 @@ func (s *scenario) query(f []string) (network string, m *dns.Msg) {
 			s.fatal("no option of ask is called %q", o)
 		}
 	}
-	return network, m
+	return network, from, m
 }
 
 // raw sends octets as they are: udp|tcp HEX.
 func (s *scenario) raw(text string, patience time.Duration) {
 	network, data, _ := strings.Cut(text, " ")
-	s.add(s.exchange(network, s.hex(data), patience))
+	s.add(s.exchange(network, "", s.hex(data), patience))
 }
 
 // scenarioPatience is how long a client waits; silence is what came not in it.
 const scenarioPatience = 15 * time.Second
 
-// exchange is a client of its own: one message and what comes back.
-func (s *scenario) exchange(network string, wire []byte, patience time.Duration) (r scenarioReply) {
+// exchange is a client of its own: one message and what comes back. from is its
+// address; "": any.
+func (s *scenario) exchange(network, from string, wire []byte, patience time.Duration) (r scenarioReply) {
 	began := time.Now()
-	c, err := net.Dial(network, s.addr)
-	if err != nil {
-		s.t.Errorf("line %d: %v", s.line, err)
-		return r
+	if network == "doh" {
+		r.wire = s.post(wire)
+	} else {
+		r.wire = s.converse(network, from, wire, began.Add(patience))
 	}
-	defer c.Close()
-	_ = c.SetDeadline(began.Add(patience))
-	conn := &dns.Conn{Conn: c, UDPSize: 65535}
-	if _, err := conn.Write(wire); err != nil {
-		return r
-	}
-	buf := make([]byte, 65535)
-	n, err := conn.Read(buf)
 	r.took = time.Since(began)
-	if err != nil {
+	if r.wire == nil {
 		return r
 	}
-	r.wire = buf[:n:n]
 	m := new(dns.Msg)
 	if err := m.Unpack(r.wire); err == nil {
 		r.msg = m
@@ -275,6 +273,56 @@ func (s *scenario) exchange(network string, wire []byte, patience time.Duration)
 		s.t.Errorf("line %d: the answer has another ID", s.line)
 	}
 	return r
+}
+
+// converse asks over UDP, TCP or TLS; nil is silence.
+func (s *scenario) converse(network, from string, wire []byte, end time.Time) []byte {
+	c, err := s.dial(network, from)
+	if err != nil {
+		s.t.Errorf("line %d: %v", s.line, err)
+		return nil
+	}
+	defer c.Close()
+	_ = c.SetDeadline(end)
+	conn := &dns.Conn{Conn: c, UDPSize: 65535}
+	if _, err := conn.Write(wire); err != nil {
+		return nil
+	}
+	buf := make([]byte, 65535)
+	n, err := conn.Read(buf)
+	if err != nil {
+		return nil
+	}
+	return buf[:n:n]
+}
+
+func (s *scenario) dial(network, from string) (net.Conn, error) {
+	if network == "dot" {
+		return tls.Dial("tcp", s.secure["dot"], s.tls)
+	}
+	d := net.Dialer{}
+	if from != "" {
+		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
+		if network == "udp" {
+			d.LocalAddr = &net.UDPAddr{IP: net.ParseIP(from)}
+		}
+	}
+	return d.Dial(network, s.addr)
+}
+
+// post asks over HTTPS; nil is an answer that is none of DNS.
+func (s *scenario) post(wire []byte) []byte {
+	resp, err := s.doh.Post("https://"+s.secure["doh"]+"/dns-query", message, bytes.NewReader(wire))
+	if err != nil {
+		s.t.Errorf("line %d: %v", s.line, err)
+		return nil
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return nil
+	}
+	return body
 }
 
 // check compares every answer of the last ask.

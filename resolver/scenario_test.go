@@ -3,9 +3,12 @@ package resolver_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,7 +50,9 @@ func TestScenarios(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				playScenario(t, string(text))
+				for _, over := range playScenario(t, string(text), "udp") {
+					t.Run("over "+over, func(t *testing.T) { playScenario(t, string(text), over) })
+				}
 			})
 		})
 	}
@@ -58,6 +63,7 @@ func TestScenarios(t *testing.T) {
 // defaults.
 type scenarioConfig struct {
 	Upstreams int             `yaml:"upstreams"` // scripted servers: up1, up2, ...
+	Over      []string        `yaml:"over"`      // what else to play it over than UDP: tcp, dot, doh
 	Resolver  resolver.Config `yaml:"resolver"`
 	Detect    detect.Config   `yaml:"detect"`
 	Model     bool            `yaml:"model"` // judge with the built-in model
@@ -82,6 +88,10 @@ type scenario struct {
 	t        *testing.T
 	ups      []*dnstest.Server
 	addr     string
+	over     string            // what is asked over, unless it is said
+	secure   map[string]string // addresses for dot and doh, if it is played over them
+	doh      *http.Client
+	tls      *tls.Config
 	sink     *lastRecord
 	registry *prometheus.Registry
 	ahead    atomic.Int64 // of the clock, nanoseconds
@@ -116,8 +126,9 @@ func (l *lastRecord) Record(t *detect.Transaction) {
 	}
 }
 
-func playScenario(t *testing.T, text string) {
-	s := &scenario{t: t, sink: &lastRecord{}, registry: prometheus.NewRegistry()}
+// playScenario plays a file, and says what else than UDP it is to be played over.
+func playScenario(t *testing.T, text, over string) (more []string) {
+	s := &scenario{t: t, over: over, sink: &lastRecord{}, registry: prometheus.NewRegistry()}
 	cfg := scenarioConfig{Upstreams: 1, Resolver: resolver.DefaultConfig(), Detect: detect.DefaultConfig()}
 	cfg.Detect.Model.Mode = "off"
 	// Enough for a slow machine: a second packet would be counted.
@@ -153,10 +164,11 @@ func playScenario(t *testing.T, text string) {
 		s.line = step.line
 		s.play(step.text)
 		if t.Failed() {
-			return // what follows would only repeat it
+			return nil // what follows would only repeat it
 		}
 	}
 	s.asking.Wait()
+	return cfg.Over
 }
 
 type scenarioStep struct {
@@ -196,6 +208,13 @@ func (s *scenario) start(cfg *scenarioConfig, zones []string) {
 		s.ups = append(s.ups, up)
 		cfg.Resolver.Upstream.Servers = append(cfg.Resolver.Upstream.Servers, up.Addr())
 	}
+	s.rules(cfg)
+	if s.over == "dot" || s.over == "doh" {
+		id := dnstest.NewIdentity(t, "127.0.0.1")
+		cfg.Resolver.ListenTLS, cfg.Resolver.ListenHTTPS = []string{"127.0.0.1:0"}, []string{"127.0.0.1:0"}
+		cfg.Resolver.TLS = resolver.TLSConfig{CertFile: id.CertFile, KeyFile: id.KeyFile}
+		s.tls, s.doh = roots(t, id), browser(t, id, true)
+	}
 	cfg.Resolver.Listen = []string{"127.0.0.1:0"}
 	cfg.Resolver.Workers = 1
 	group, err := upstream.New(cfg.Resolver.Upstream, upstream.Deps{Log: zap.NewNop(), Registry: s.registry})
@@ -213,6 +232,9 @@ func (s *scenario) start(cfg *scenarioConfig, zones []string) {
 		t.Fatal(err)
 	}
 	s.addr = r.Addrs()[0]
+	if s.tls != nil {
+		s.secure = map[string]string{"dot": r.AddrsTLS()[0], "doh": r.AddrsHTTPS()[0]}
+	}
 	front, stopFront := context.WithCancel(context.Background())
 	back, stopBack := context.WithCancel(context.Background())
 	frontDone, backDone := make(chan error, 1), make(chan error, 1)
@@ -226,6 +248,22 @@ func (s *scenario) start(cfg *scenarioConfig, zones []string) {
 		stopBack()
 		<-backDone
 	})
+}
+
+// rules gives the servers that rules call up1, up2, ... their addresses. They are
+// then not asked for everything else.
+func (s *scenario) rules(cfg *scenarioConfig) {
+	up := &cfg.Resolver.Upstream
+	for _, z := range up.Zones {
+		for i, name := range z.Servers {
+			n, err := strconv.Atoi(strings.TrimPrefix(name, "up"))
+			if err != nil {
+				s.fatal("a rule's servers are up1, up2, ..., not %s", name)
+			}
+			z.Servers[i] = s.upstream(n).Addr()
+			up.Servers = slices.DeleteFunc(up.Servers, func(addr string) bool { return addr == z.Servers[i] })
+		}
+	}
 }
 
 func (s *scenario) detector(cfg *scenarioConfig) *detect.Detector {

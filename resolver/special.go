@@ -16,7 +16,8 @@ const (
 	specialLoopback
 	specialPTR // of a loopback address
 	specialNODATA
-	specialZone // an empty zone: nothing below its apex exists
+	specialZone       // an empty zone: nothing below its apex exists
+	specialDesignated // what we offer over encryption; never forwarded
 )
 
 // specialTable is the names that never leave the house.
@@ -32,13 +33,9 @@ func (t *specialTable) add(zone string, what special) {
 	t.sizes[len(n)] = true
 }
 
-func newSpecialTable(names, reverse bool, except []string) *specialTable {
-	t := &specialTable{zones: map[string]special{}}
-	for _, s := range except {
-		if n, err := dnsname.Parse(s); err == nil { // checked by Config.Validate
-			t.except = append(t.except, n)
-		}
-	}
+func newSpecialTable(names, reverse bool, except []dnsname.Name) *specialTable {
+	t := &specialTable{zones: map[string]special{}, except: except}
+	t.add("resolver.arpa", specialDesignated) // RFC 9462
 	if reverse {
 		for _, zone := range reverseZones() {
 			t.add(zone, specialZone)
@@ -62,16 +59,16 @@ func newSpecialTable(names, reverse bool, except []string) *specialTable {
 		"use-application-dns.net": specialNX,
 		"mask.icloud.com":         specialNX,
 		"mask-h2.icloud.com":      specialNX,
-		// Discovery of designated resolvers (RFC 9462): we offer none, and an
-		// upstream's offer would lead clients around us.
-		"resolver.arpa": specialNODATA,
 	} {
 		t.add(zone, what)
 	}
 	return t
 }
 
-func (t *specialTable) lookup(n dnsname.Name, qtype uint16) special {
+// lookup says what n is. A zone of ruled, which has servers of its own for who
+// asks, takes from a special zone what lies in it, as long as it is not above
+// that: a rule for all names leaves special ones special.
+func (t *specialTable) lookup(n dnsname.Name, qtype uint16, ruled []dnsname.Name) special {
 	for at := n; len(at) > 1; at = at.Parent() {
 		if !t.sizes[len(at)] {
 			continue
@@ -80,10 +77,8 @@ func (t *specialTable) lookup(n dnsname.Name, qtype uint16) special {
 		if what == notSpecial {
 			continue
 		}
-		for _, e := range t.except {
-			if n.Within(e) {
-				return notSpecial
-			}
+		if what != specialDesignated && t.opened(n, at, ruled) {
+			return notSpecial
 		}
 		apex := len(at) == len(n)
 		switch {
@@ -99,6 +94,22 @@ func (t *specialTable) lookup(n dnsname.Name, qtype uint16) special {
 		return what
 	}
 	return notSpecial
+}
+
+// opened says whether n, which is special because of zone, is forwarded all the
+// same.
+func (t *specialTable) opened(n, zone dnsname.Name, ruled []dnsname.Name) bool {
+	for _, e := range t.except {
+		if n.Within(e) {
+			return true
+		}
+	}
+	for _, z := range ruled {
+		if len(z) >= len(zone) && n.Within(z) {
+			return true
+		}
+	}
+	return false
 }
 
 var (

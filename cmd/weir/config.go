@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/weirdns/weir/blocklist"
@@ -42,6 +43,14 @@ type config struct {
 
 	// The user chose these folders, so weir must not do without them.
 	explicitState, explicitRecords, explicitStore bool
+}
+
+// forwarding is what the resolver is told. The site's own zones exist, so
+// upstreams are asked about them, whatever such names are elsewhere.
+func (c *config) forwarding() resolver.Config {
+	out := c.Resolver
+	out.SpecialExcept = slices.Concat(c.Resolver.SpecialExcept, c.Detect.OwnZones)
+	return out
 }
 
 type logConfig struct {

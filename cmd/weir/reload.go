@@ -59,7 +59,7 @@ func (s *service) reload(load func() (*config, error)) error {
 	s.detection.detector.SetShadow(models.shadow)
 	s.detection.detector.SetPopularity(popular)
 	s.upstreams.swap(up)
-	if err := s.resolver.Swap(next.Resolver, s.upstreams); err != nil {
+	if err := s.resolver.Swap(next.forwarding(), s.upstreams); err != nil {
 		return err
 	}
 	s.warnFixed(next)
@@ -82,6 +82,7 @@ func (s *service) warnFixed(next *config) {
 		{"resolver.listen", !reflect.DeepEqual(a.Listen, b.Listen)},
 		{"resolver.listen_tls", !reflect.DeepEqual(a.ListenTLS, b.ListenTLS)},
 		{"resolver.listen_https", !reflect.DeepEqual(a.ListenHTTPS, b.ListenHTTPS)},
+		{"resolver.ddr", !reflect.DeepEqual(a.DDR, b.DDR)},
 		{"resolver.cookies", a.Cookies != b.Cookies},
 		{"resolver.rate_limit", !reflect.DeepEqual(a.RateLimit, b.RateLimit)},
 		{"resolver.workers", a.Workers != b.Workers},

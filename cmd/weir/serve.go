@@ -203,7 +203,7 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 		})
 		sinks = append(sinks, s.zone)
 	}
-	s.resolver, err = resolver.New(cfg.Resolver, resolver.Deps{
+	s.resolver, err = resolver.New(cfg.forwarding(), resolver.Deps{
 		Log: log.Named("resolver"), Registry: s.registry, Detector: s.detection.detector, Upstream: s.upstreams, Sinks: sinks,
 		Suffixes: dnsname.DefaultSuffixes(), CacheFile: s.cachePath(),
 	})

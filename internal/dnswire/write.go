@@ -109,11 +109,19 @@ const questionPointer = 0xc000 | HeaderLen
 // AppendAddress appends an A or AAAA record, by the family of addr, whose
 // owner is the question's name.
 func AppendAddress(dst []byte, addr netip.Addr, class uint16, ttl uint32) []byte {
+	return appendAddress(binary.BigEndian.AppendUint16(dst, questionPointer), addr, class, ttl)
+}
+
+// AppendHostAddress is AppendAddress for another owner, which is uncompressed.
+func AppendHostAddress(dst, owner []byte, addr netip.Addr, class uint16, ttl uint32) []byte {
+	return appendAddress(append(dst, owner...), addr, class, ttl)
+}
+
+func appendAddress(dst []byte, addr netip.Addr, class uint16, ttl uint32) []byte {
 	rtype, data := TypeA, addr.AsSlice()
 	if addr.Is6() {
 		rtype = TypeAAAA
 	}
-	dst = binary.BigEndian.AppendUint16(dst, questionPointer)
 	dst = binary.BigEndian.AppendUint16(dst, rtype)
 	dst = binary.BigEndian.AppendUint16(dst, class)
 	dst = binary.BigEndian.AppendUint32(dst, ttl)
