@@ -42,6 +42,9 @@ const (
 	rateSlots = 1 << 15
 	// tick is the unit of a bucket's clock.
 	ticksPerSecond = 1024
+	// late is by how much workers' clocks may differ. What seems to be earlier
+	// than that is the clock that began anew.
+	late = 60 * ticksPerSecond
 	// clientBits6 is the network that one IPv6 host has for itself.
 	clientBits6 = 64
 )
@@ -156,7 +159,7 @@ func (b *buckets) take(key netip.Addr, now time.Time) bool {
 	raw := key.As16()
 	h := maphash.Bytes(b.seed, raw[:])
 	tag := h >> 48
-	at := uint64(max(now.Sub(b.epoch), 0)) * ticksPerSecond / uint64(time.Second) & (1<<32 - 1)
+	at := ticks(now.Sub(b.epoch))
 	for range 4 { // others may be at the same slot
 		slot, was := b.find(h&(rateSlots-1), tag, at)
 		tokens, last := b.full(), at
@@ -172,6 +175,14 @@ func (b *buckets) take(key netip.Addr, now time.Time) bool {
 		}
 	}
 	return true
+}
+
+// ticks is d by a bucket's clock, which begins anew after 48 days.
+func ticks(d time.Duration) uint64 {
+	d = max(d, 0)
+	// Seconds apart from their parts: the product of the whole would be too
+	// large after 208 days.
+	return (uint64(d/time.Second)*ticksPerSecond + uint64(d%time.Second)*ticksPerSecond/uint64(time.Second)) & (1<<32 - 1)
 }
 
 // find is the place of tag: its own, else an empty or idle one of two.
@@ -195,7 +206,7 @@ func (b *buckets) find(i, tag, at uint64) (*atomic.Uint64, uint64) {
 func (b *buckets) refilled(was, at uint64) (tokens, last uint64) {
 	tokens, last = was&(1<<16-1), was>>16&(1<<32-1)
 	passed := (at - last) & (1<<32 - 1)
-	if passed > 1<<31 {
+	if passed > 1<<32-late {
 		return tokens, last // another worker's clock was a little later
 	}
 	add := passed * b.rate / ticksPerSecond
