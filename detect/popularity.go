@@ -64,6 +64,15 @@ func (c *PopularityConfig) parse(errs *[]error) (files []popularityFile) {
 	return files
 }
 
+// Paths are the files that a valid c names.
+func (c *PopularityConfig) Paths() (paths []string) {
+	var errs []error
+	for _, f := range c.parse(&errs) {
+		paths = append(paths, f.path)
+	}
+	return paths
+}
+
 // Popularity knows registered domains that several lists call popular. It is
 // immutable; nil knows none.
 type Popularity struct {

@@ -107,32 +107,48 @@ func dropCapabilities() error {
 	return nil
 }
 
-// restrictFiles leaves what paths name. For a file its folder is left, as
-// whoever replaces a file makes a new one beside it.
+// restrictFiles leaves what paths name.
 func restrictFiles(cfg Config, paths Paths) error {
-	var dirs, files []string
-	for _, p := range append(append(always[:len(always):len(always)], cfg.Read...), paths.Read...) {
-		p, err := filepath.Abs(p)
-		if err != nil {
-			return err
-		}
-		info, err := os.Stat(p)
-		switch {
-		case err == nil && info.IsDir():
-			dirs = append(dirs, p)
-		case filepath.Dir(p) == "/etc" || filepath.Dir(p) == "/dev" || filepath.Dir(p) == "/":
-			if err == nil {
-				files = append(files, p) // not all that lies beside these
-			}
-		default:
-			dirs = append(dirs, filepath.Dir(p))
-		}
+	dirs, files, err := readable(append(append(always[:len(always):len(always)], cfg.Read...), paths.Read...))
+	if err != nil {
+		return err
 	}
 	return landlock.V5.BestEffort().RestrictPaths(
 		landlock.ROFiles(files...).IgnoreIfMissing(),
 		landlock.RODirs(dirs...).IgnoreIfMissing(),
 		landlock.RWDirs(paths.Write...).IgnoreIfMissing(),
 	)
+}
+
+// readable is what must be left so that paths can be read now and later. For a
+// file that is its folder, as whoever replaces a file makes a new one beside it;
+// for a link its own folder and that of what it leads to, where the next one
+// will be too, as with certificates that are renewed.
+func readable(paths []string) (dirs, files []string, err error) {
+	for _, p := range paths {
+		p, err := filepath.Abs(p)
+		if err != nil {
+			return nil, nil, err
+		}
+		leave := func(p string) {
+			info, err := os.Stat(p)
+			switch dir := filepath.Dir(p); {
+			case err == nil && info.IsDir():
+				dirs = append(dirs, p)
+			case dir == "/etc" || dir == "/dev" || dir == "/":
+				if err == nil {
+					files = append(files, p) // not all that lies beside these
+				}
+			default:
+				dirs = append(dirs, dir)
+			}
+		}
+		leave(p)
+		if to, err := filepath.EvalSymlinks(p); err == nil && to != p {
+			leave(to)
+		}
+	}
+	return dirs, files, nil
 }
 
 // landlockABI is the version that the kernel has, 0 for none.

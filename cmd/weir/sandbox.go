@@ -35,6 +35,7 @@ func (c *config) paths(configFile string) (p sandbox.Paths) {
 	for _, l := range c.Lists {
 		read = append(read, l.File, l.AuthKeyFile)
 	}
+	read = append(read, c.Detect.Popularity.Paths()...)
 	for _, f := range read {
 		if f != "" {
 			p.Read = append(p.Read, f)
