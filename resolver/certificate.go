@@ -138,9 +138,11 @@ type TLSConfig struct {
 	KeyFile string `yaml:"key_file"`
 }
 
+func (c *Config) encrypted() bool { return len(c.ListenTLS)+len(c.ListenHTTPS) > 0 }
+
 // CheckFiles says whether the certificate could be shown.
 func (c *Config) CheckFiles() error {
-	if len(c.ListenTLS)+len(c.ListenHTTPS) == 0 {
+	if !c.encrypted() {
 		return nil
 	}
 	return new(certificate).load(c.TLS)

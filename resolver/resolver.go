@@ -158,7 +158,7 @@ func New(cfg Config, deps Deps) (*Resolver, error) {
 	if cfg.Cookies.Enabled {
 		s.cookies = newCookieJar(time.Now())
 	}
-	if len(cfg.ListenTLS)+len(cfg.ListenHTTPS) > 0 {
+	if cfg.encrypted() {
 		var err error
 		if s.cert, err = newCertificate(cfg.TLS, deps.Log, deps.Registry); err != nil {
 			return nil, err
@@ -182,7 +182,7 @@ func (s *Resolver) Swap(cfg Config, up Exchanger) error {
 	if err != nil {
 		return err
 	}
-	if s.cert != nil {
+	if s.cert != nil && cfg.encrypted() {
 		if err := s.cert.load(cfg.TLS); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"reflect"
 
@@ -48,6 +49,9 @@ func (s *service) reload(load func() (*config, error)) error {
 	up, err := s.upstreams.prepare(next.Resolver.Upstream)
 	if err != nil {
 		return err
+	}
+	if err := next.Resolver.CheckFiles(); err != nil {
+		return fmt.Errorf("resolver.%w", err)
 	}
 	if err := s.detection.lists.Reload(next.sources()); err != nil {
 		return err

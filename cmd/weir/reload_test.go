@@ -244,3 +244,39 @@ func TestOneWeirAStateFolder(t *testing.T) {
 	first.stop()
 	startWeir(t, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "", "--state", state).stop()
 }
+
+// A certificate that cannot be shown rejects all of a reload, lists too; and who
+// takes TLS out of the file, which is for the next start, gets the rest at once.
+func TestReloadWithTLSIsAllOrNothing(t *testing.T) {
+	up := dnstest.NewServer(t, "example.com", "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n* A 192.0.2.9\n")
+	id := dnstest.NewIdentity(t, "127.0.0.1")
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "weir.yaml")
+	write := func(tls, listed string) {
+		t.Helper()
+		tmp := writeFile(t, conf+".tmp", fmt.Sprintf(
+			"resolver:\n  upstream: {servers: [%q]}\n%slists:\n  - {name: l, action: nxdomain, inline: [%s.example.com]}\n", up.Addr(), tls, listed))
+		if err := os.Rename(tmp, conf); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with := func(key string) string {
+		return fmt.Sprintf("  listen_tls: [127.0.0.1:0]\n  tls: {cert_file: %q, key_file: %q}\n", id.CertFile, key)
+	}
+	write(with(id.KeyFile), "one")
+	p := startWeir(t, "-c", conf, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--state", dir)
+	blocked := func(name string) bool {
+		return p.ask("udp", p.listen[0], name+".example.com.", dns.TypeA).Rcode == dns.RcodeNameError
+	}
+	write(with(filepath.Join(dir, "nokey.pem")), "two")
+	p.reload("reload rejected")
+	if !blocked("one") || blocked("two") {
+		t.Errorf("after a rejected reload: one blocked %t, two blocked %t, want the old list alone", blocked("one"), blocked("two"))
+	}
+	write("", "three")
+	p.reload("reloaded")
+	if blocked("one") || !blocked("three") {
+		t.Errorf("without TLS in the file: one blocked %t, three blocked %t, want the new list alone", blocked("one"), blocked("three"))
+	}
+	p.stop()
+}
