@@ -45,9 +45,12 @@ func newDoHServer(l *listener) *dohServer {
 		Handler:           d,
 		ReadHeaderTimeout: cfg.MessageTimeout,
 		ReadTimeout:       2 * cfg.MessageTimeout,
-		IdleTimeout:       cfg.IdleTimeout,
-		MaxHeaderBytes:    maxHTTPHeader,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // clients' addresses
+		// From a request's header on: its body, the exchange, and the answer,
+		// which a client must take.
+		WriteTimeout:   3*cfg.MessageTimeout + dohGrace,
+		IdleTimeout:    cfg.IdleTimeout,
+		MaxHeaderBytes: maxHTTPHeader,
+		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // clients' addresses
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          cfg.MaxPipelined,
 			MaxReadFrameSize:              16 << 10,
@@ -113,6 +116,11 @@ func (d *dohServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	client, err := netip.ParseAddrPort(req.RemoteAddr)
 	if status == http.StatusOK && err != nil {
 		status = http.StatusInternalServerError
+	}
+	if status == http.StatusOK && !d.s.live.Load().acl.allows(client.Addr().Unmap()) {
+		d.s.metrics.denied.Add(1) // a reload has put it out
+		status = http.StatusForbidden
+		w.Header().Set("Connection", "close")
 	}
 	if status != http.StatusOK {
 		d.s.metrics.httpRefused.Add(1)

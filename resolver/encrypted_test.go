@@ -376,3 +376,89 @@ func TestKdigSpeaksToUs(t *testing.T) {
 		}
 	}
 }
+
+// A client that asks on and on and reads nothing does not keep its connection.
+func TestDoHClientThatDoesNotReadIsCutOff(t *testing.T) {
+	big := "big.example. 300 TXT " + strings.Repeat(`"`+strings.Repeat("x", 250)+`" `, 60)
+	s, id := secure(t, answersA(big), func(c *resolver.Config) { c.TCP.MessageTimeout = 300 * time.Millisecond })
+	cfg := roots(t, id)
+	cfg.NextProtos = []string{"http/1.1"}
+	c, err := tls.Dial("tcp", s.resolver.AddrsHTTPS()[0], cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.NetConn().(*net.TCPConn).SetReadBuffer(4096)
+	wire, _ := new(dns.Msg).SetQuestion("big.example.", dns.TypeTXT).Pack()
+	ask := []byte("GET /dns-query?dns=" + base64.RawURLEncoding.EncodeToString(wire) + " HTTP/1.1\r\nHost: x\r\n\r\n")
+	go func() {
+		for { // until the server has had enough
+			if _, err := c.Write(ask); err != nil {
+				return
+			}
+		}
+	}()
+	for deadline := time.Now().Add(time.Minute); gauge(t, s.registry, "weir_tcp_connections") > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection is still open")
+		}
+	}
+}
+
+// A connection is no way around a reload that puts its client out.
+func TestAReloadPutsOutWhoIsConnected(t *testing.T) {
+	s, id := secure(t, answersA("www.example. 300 A 192.0.2.1"), nil)
+	wire, _ := new(dns.Msg).SetQuestion("www.example.", dns.TypeA).Pack()
+	framed := append(binary.BigEndian.AppendUint16(nil, uint16(len(wire))), wire...)
+	conns := map[string]net.Conn{}
+	var err error
+	if conns["TCP"], err = net.Dial("tcp", s.addr); err != nil {
+		t.Fatal(err)
+	}
+	if conns["DoT"], err = tls.Dial("tcp", s.resolver.AddrsTLS()[0], roots(t, id)); err != nil {
+		t.Fatal(err)
+	}
+	asks := func(c net.Conn) error {
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+		if _, err := c.Write(framed); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(c, make([]byte, 2+12))
+		return err
+	}
+	url := "https://" + s.resolver.AddrsHTTPS()[0] + "/dns-query"
+	browsers := map[string]*http.Client{"HTTP/1.1": browser(t, id, false), "HTTP/2": browser(t, id, true)}
+	for over, c := range conns {
+		defer c.Close()
+		if err := asks(c); err != nil {
+			t.Fatalf("%s before: %v", over, err)
+		}
+		_, _ = io.CopyN(io.Discard, c, int64(len(wire)-12+16)) // the rest: one A record
+	}
+	for over, c := range browsers {
+		if resp, _ := doh(t, c, "POST", url, message, wire); resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s before: %s", over, resp.Status)
+		}
+	}
+	cfg := resolver.DefaultConfig()
+	cfg.Upstream.Servers = []string{"192.0.2.53"}
+	cfg.Allow = []string{"10.0.0.0/8"}
+	if err := s.resolver.Swap(cfg, s.up); err != nil {
+		t.Fatal(err)
+	}
+	for over, c := range conns {
+		if err := asks(c); err == nil {
+			t.Errorf("%s: answered after the reload", over)
+		}
+	}
+	for over, c := range browsers {
+		req, _ := http.NewRequestWithContext(t.Context(), "POST", url, bytes.NewReader(wire))
+		req.Header.Set("Content-Type", message)
+		if resp, err := c.Do(req); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusForbidden {
+				t.Errorf("%s: %s after the reload", over, resp.Status)
+			}
+		}
+	}
+}

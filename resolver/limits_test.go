@@ -108,6 +108,26 @@ func TestResponsesToOneNetworkAreLimited(t *testing.T) {
 	}
 }
 
+// Errors go to whose address was forged as answers do.
+func TestErrorsToOneNetworkAreLimited(t *testing.T) {
+	for what, change := range map[string]func(*dns.Msg){
+		"NOTIMP":         func(m *dns.Msg) { m.Opcode = dns.OpcodeStatus },
+		"FORMERR":        func(m *dns.Msg) { m.Question = append(m.Question, m.Question[0]) },
+		"REFUSED":        func(m *dns.Msg) { m.Question[0].Qclass = dns.ClassCHAOS },
+		"BADVERS":        func(m *dns.Msg) { m.SetEdns0(1232, false); m.IsEdns0().SetVersion(1) },
+		"BADCOOKIE":      withCookie(ours),
+		"FORMERR cookie": withCookie("00"),
+	} {
+		s := start(t, answersA("www.example. 300 A 192.0.2.1"), nil, func(c *resolver.Config) {
+			limited(c)
+			c.Cookies.Require = true
+		})
+		if _, truncated, nothing := flood(t, s, 13, change); truncated < 1 || nothing < 1 {
+			t.Errorf("%s: %d of 13 with TC, %d lost, want what is above the burst of 5 by halves", what, truncated, nothing)
+		}
+	}
+}
+
 func TestDryRunLimitsNothing(t *testing.T) {
 	s := start(t, answersA("www.example. 300 A 192.0.2.1"), nil, func(c *resolver.Config) { limited(c); c.RateLimit.DryRun = true })
 	if whole, _, _ := flood(t, s, 20, nil); whole < 18 {

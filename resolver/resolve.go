@@ -59,17 +59,17 @@ func (s *Resolver) decode(r *request, msg []byte) bool {
 	}
 	switch {
 	case r.Opcode() != dnswire.OpcodeQuery:
-		return s.refuse(r, dnswire.RcodeNotImp)
+		return s.decline(r, dnswire.RcodeNotImp)
 	case err != nil:
-		return s.refuse(r, dnswire.RcodeFormErr)
+		return s.decline(r, dnswire.RcodeFormErr)
 	case r.EDNS.Version > 0:
-		return s.refuse(r, dnswire.RcodeBadVers)
+		return s.decline(r, dnswire.RcodeBadVers)
 	}
 	if rcode := unsupported(r.Query.Type, r.Query.Class); rcode != dnswire.RcodeSuccess {
 		if rcode != dnswire.RcodeFormErr {
 			r.setEDE(dnswire.EDENotSupported, nil)
 		}
-		return s.refuse(r, rcode)
+		return s.decline(r, rcode)
 	}
 	s.metrics.request(r)
 	return s.welcome(r)

@@ -137,6 +137,10 @@ func (c *tcpConn) run(ctx context.Context) {
 		if msg, err = c.readMessage(ctx, in, msg); err != nil {
 			break
 		}
+		if !c.s.live.Load().acl.allows(c.client) {
+			c.s.metrics.denied.Add(1) // a reload has put it out
+			break
+		}
 		c.takeSlot()
 		c.wg.Add(1)
 		r := c.s.getRequest()

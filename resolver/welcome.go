@@ -20,14 +20,29 @@ func (s *Resolver) welcome(r *request) bool {
 	udp, state := r.ask.Transport == detect.UDP, r.options.state
 	switch {
 	case state == malformedCookie:
-		return s.refuse(r, dnswire.RcodeFormErr)
+		return s.decline(r, dnswire.RcodeFormErr)
 	case state == clientCookie && udp && s.cfg.Cookies.Require:
 		s.metrics.badCookies.Add(1)
-		return s.refuse(r, dnswire.RcodeBadCookie)
-	case s.rates == nil:
+		return s.decline(r, dnswire.RcodeBadCookie)
+	}
+	return s.withinRate(r)
+}
+
+// decline is refuse for what has not been held against the limits yet: who
+// forges addresses has use for errors, too.
+func (s *Resolver) decline(r *request, rcode uint16) bool {
+	if !s.withinRate(r) {
+		return false
+	}
+	return s.refuse(r, rcode)
+}
+
+// withinRate holds a query against the limits. False: r.out is the answer.
+func (s *Resolver) withinRate(r *request) bool {
+	if s.rates == nil {
 		return true
 	}
-	switch s.rates.judge(r.ask.Client, udp, state == validCookie, r.ask.Time) {
+	switch s.rates.judge(r.ask.Client, r.ask.Transport == detect.UDP, r.options.state == validCookie, r.ask.Time) {
 	case dropRate:
 		s.metrics.rateDropped.Add(1)
 		r.asked, r.out = nil, r.out[:0] // counted, and nothing more
