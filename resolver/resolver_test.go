@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -198,7 +199,7 @@ func (s *server) ask(t *testing.T, network, name string, qtype uint16, change fu
 	if change != nil {
 		change(m)
 	}
-	c := dns.Client{Net: network, Timeout: 5 * time.Second, UDPSize: 4096}
+	c := dns.Client{Net: network, Timeout: 20 * time.Second, UDPSize: 4096}
 	r, _, err := c.Exchange(m, s.addr)
 	if err != nil {
 		t.Fatalf("%s %s %s: %v", network, name, dns.TypeToString[qtype], err)
@@ -267,7 +268,7 @@ func TestEqualQuestionsInFlightAreOneUpstreamQuery(t *testing.T) {
 		wg.Go(func() {
 			m := new(dns.Msg)
 			m.SetQuestion("www.example.", dns.TypeA)
-			c := dns.Client{Timeout: 5 * time.Second}
+			c := dns.Client{Timeout: 20 * time.Second}
 			if r, _, err := c.Exchange(m, s.addr); err == nil && len(r.Answer) == 1 {
 				answered.Add(1)
 			}
@@ -341,7 +342,7 @@ func exchangeRaw(t *testing.T, addr string, wire []byte) []byte {
 	canary.Id = 0xbeef
 	packed, _ := canary.Pack()
 	buf := make([]byte, 65536)
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	sent := false
 	for {
 		if !sent {
@@ -350,7 +351,7 @@ func exchangeRaw(t *testing.T, addr string, wire []byte) []byte {
 		n, err := c.Read(buf)
 		if err != nil && !sent {
 			sent = true
-			_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+			_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 			if _, err := c.Write(packed); err != nil {
 				t.Fatal(err)
 			}
@@ -690,8 +691,8 @@ func TestTCPAnswersOutOfOrder(t *testing.T) {
 		}
 		return zone("slow.example. 300 IN A 192.0.2.1", "fast.example. 300 IN A 192.0.2.2")(q)
 	}}
-	s := start(t, up, nil, func(c *resolver.Config) { c.TCP.IdleTimeout = 300 * time.Millisecond })
-	conn, err := dns.DialTimeout("tcp", s.addr, time.Second)
+	s := start(t, up, nil, func(c *resolver.Config) { c.TCP.IdleTimeout = 2 * time.Second })
+	conn, err := dns.DialTimeout("tcp", s.addr, 20*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -703,7 +704,7 @@ func TestTCPAnswersOutOfOrder(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
 	for _, want := range []string{"fast.example.", "slow.example."} {
 		r, err := conn.ReadMsg()
 		if err != nil {
@@ -716,8 +717,8 @@ func TestTCPAnswersOutOfOrder(t *testing.T) {
 			close(hold)
 		}
 	}
-	if _, err := conn.ReadMsg(); err == nil {
-		t.Error("an idle connection stayed open")
+	if _, err := conn.ReadMsg(); err == nil || os.IsTimeout(err) {
+		t.Errorf("%v: an idle connection stayed open", err)
 	}
 }
 
@@ -736,7 +737,7 @@ func TestTCPLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	if _, err := c.Read(make([]byte, 1)); err == nil {
 		t.Error("the third connection was served")
 	}
@@ -759,7 +760,7 @@ func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
 	go func() {
 		m := new(dns.Msg)
 		m.SetQuestion("www.example.", dns.TypeA)
-		c := dns.Client{Timeout: 5 * time.Second}
+		c := dns.Client{Timeout: 20 * time.Second}
 		r, _, _ := c.Exchange(m, s.addr)
 		got <- r
 	}()
@@ -838,7 +839,7 @@ func TestIPv6(t *testing.T) {
 
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); {
+	for deadline := time.Now().Add(20 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited in vain for %s", what)
 		}

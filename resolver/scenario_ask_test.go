@@ -248,7 +248,7 @@ func (s *scenario) raw(text string, patience time.Duration) {
 }
 
 // scenarioPatience is how long a client waits; silence is what came not in it.
-const scenarioPatience = 15 * time.Second
+const scenarioPatience = 40 * time.Second
 
 // exchange is a client of its own: one message and what comes back. from is its
 // address; "": any.

@@ -131,8 +131,9 @@ func playScenario(t *testing.T, text, over string) (more []string) {
 	s := &scenario{t: t, over: over, sink: &lastRecord{}, registry: prometheus.NewRegistry()}
 	cfg := scenarioConfig{Upstreams: 1, Resolver: resolver.DefaultConfig(), Detect: detect.DefaultConfig()}
 	cfg.Detect.Model.Mode = "off"
-	// Enough for a slow machine: a second packet would be counted.
-	cfg.Resolver.Upstream.AttemptTimeout = 1500 * time.Millisecond
+	// Enough for a slow machine: a second packet would be counted. Scenarios of a
+	// silent upstream say what they wait for.
+	cfg.Resolver.Upstream.Timeout, cfg.Resolver.Upstream.AttemptTimeout = 6*time.Second, 5*time.Second
 	var zones []string
 	var steps []scenarioStep
 	for _, sec := range scenarioSections(t, text) {

@@ -33,7 +33,7 @@ func dialTCP(t *testing.T, addr string) *dns.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 	return &dns.Conn{Conn: c}
 }
 
@@ -78,7 +78,7 @@ func TestAClientThatNeverReadsHoldsUpNobody(t *testing.T) {
 	go func() {
 		m := new(dns.Msg)
 		m.SetQuestion("shared.example.", dns.TypeA)
-		c := dns.Client{Timeout: 5 * time.Second}
+		c := dns.Client{Timeout: 20 * time.Second}
 		r, _, _ := c.Exchange(m, s.addr)
 		got <- r
 	}()

@@ -36,7 +36,7 @@ func ask(t *testing.T, s *dnstest.Server, network, name string, qtype uint16, do
 	if do {
 		m.SetEdns0(1232, true)
 	}
-	c := &dns.Client{Net: network, Timeout: 5 * time.Second}
+	c := &dns.Client{Net: network, Timeout: 20 * time.Second}
 	r, _, err := c.Exchange(m, s.Addr())
 	if err != nil {
 		t.Fatalf("%s %s: %v", name, network, err)
@@ -136,7 +136,7 @@ func TestForgeriesAreSent(t *testing.T) {
 		}
 		wire, _ := new(dns.Msg).SetQuestion("www.example.", dns.TypeA).Pack()
 		_, _ = c.Write(wire)
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
 		if _, err := c.Read(make([]byte, 4096)); err != nil {
 			t.Errorf("%s: %v", what, err)
 		}

@@ -19,13 +19,13 @@ import (
 func TestSilentServerEndsInTimeout(t *testing.T) {
 	s := dnstest.NewServer(t, "example.", zone)
 	s.ScriptAll(dnstest.Drop())
-	g, _ := group(t, func(c *upstream.Config) { c.Timeout, c.AttemptTimeout = 600*time.Millisecond, 100*time.Millisecond }, s)
+	g, _ := group(t, func(c *upstream.Config) { c.Timeout, c.AttemptTimeout = 2*time.Second, 300*time.Millisecond }, s)
 	start := time.Now()
 	_, err := g.Exchange(t.Context(), question("www.example", dns.TypeA))
 	if !errors.Is(err, upstream.ErrTimeout) || errors.Is(err, upstream.ErrNetwork) {
 		t.Errorf("got %v, want ErrTimeout", err)
 	}
-	if took := time.Since(start); took < 600*time.Millisecond {
+	if took := time.Since(start); took < 2*time.Second {
 		t.Errorf("gave up after %s, want the whole timeout", took)
 	}
 	if n := s.Count("www.example."); n > 3 || n < 2 {
@@ -65,7 +65,7 @@ func TestCancelEndsTheWait(t *testing.T) {
 func TestLostPacketIsSentAgain(t *testing.T) {
 	s := dnstest.NewServer(t, "example.", zone)
 	s.ScriptAll(firstThen(dnstest.Drop(), dnstest.Good()))
-	g, _ := group(t, func(c *upstream.Config) { c.AttemptTimeout = 50 * time.Millisecond }, s)
+	g, _ := group(t, func(c *upstream.Config) { c.AttemptTimeout = 500 * time.Millisecond }, s)
 	if a, m := ask(t, g, question("www.example", dns.TypeA)); addresses(m) != trueAddress || a.TCP {
 		t.Errorf("TCP %v\n%s", a.TCP, m)
 	}
@@ -106,8 +106,8 @@ func TestLateAnswerIsTaken(t *testing.T) {
 func TestBlackHoleFirst(t *testing.T) {
 	hole, good := dnstest.NewServer(t), dnstest.NewServer(t, "example.", zone)
 	hole.ScriptAll(dnstest.Drop())
-	g, reg := group(t, nil, hole, good)
-	waitDown := time.Now().Add(10 * time.Second)
+	g, reg := group(t, func(c *upstream.Config) { c.AttemptTimeout = 400 * time.Millisecond }, hole, good)
+	waitDown := time.Now().Add(30 * time.Second)
 	asked := 0
 	// One zone for all: it takes the probe to find the server down.
 	for value(t, reg, "weir_upstream_up", hole.Addr()) == 1 {
@@ -135,15 +135,20 @@ func TestBlackHoleFirst(t *testing.T) {
 	// Back, it is found by the probe and is the first again.
 	hole.LoadZone("example.", zone)
 	hole.ScriptAll(dnstest.Good())
-	waitUp := time.Now().Add(10 * time.Second)
+	waitUp := time.Now().Add(30 * time.Second)
 	for value(t, reg, "weir_upstream_up", hole.Addr()) == 0 {
 		if time.Now().After(waitUp) {
 			t.Fatal("the server is back and still taken to be down")
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	if a, _ := ask(t, g, question("www.example", dns.TypeA)); a.Server != hole.Addr() {
-		t.Errorf("answered by %s, want the first server again", a.Server)
+	for { // one that took too long on a busy machine was asked of the second too
+		if a, _ := ask(t, g, question("www.example", dns.TypeA)); a.Server == hole.Addr() {
+			break
+		}
+		if time.Now().After(waitUp) {
+			t.Fatal("the first server is up again and not asked first")
+		}
 	}
 }
 
@@ -159,7 +164,7 @@ func TestSilentZoneDoesNotTakeTheServerDown(t *testing.T) {
 			for i := range 12 {
 				first.Script(fmt.Sprintf("n%d.silent.test.", i), dnstest.Drop())
 			}
-			g, reg := open(t, func(c *upstream.Config) { c.AttemptTimeout = 50 * time.Millisecond }, first, second)
+			g, reg := open(t, func(c *upstream.Config) { c.AttemptTimeout = time.Second }, first, second)
 			var wg sync.WaitGroup
 			for i := range 12 {
 				wg.Go(func() {
@@ -187,7 +192,7 @@ func TestSilenceForManyZonesTakesTheServerDown(t *testing.T) {
 	hole, good := dnstest.NewServer(t), dnstest.NewServer(t)
 	hole.ScriptAll(dnstest.Drop())
 	good.ScriptAll(dnstest.Rcode(dns.RcodeNameError))
-	g, reg := idle(t, func(c *upstream.Config) { c.AttemptTimeout = 50 * time.Millisecond }, hole, good)
+	g, reg := idle(t, func(c *upstream.Config) { c.AttemptTimeout = 400 * time.Millisecond }, hole, good)
 	for i := range 5 {
 		if a, _ := ask(t, g, question(fmt.Sprintf("www.n%d.test", i), dns.TypeA)); a.Server != good.Addr() {
 			t.Errorf("answered by %s", a.Server)

@@ -61,7 +61,7 @@ func TestRaceDoesNotWaitForASilentServer(t *testing.T) {
 func TestRaceFindsOutWhoIsDown(t *testing.T) {
 	hole, good := dnstest.NewServer(t), dnstest.NewServer(t, "example.", zone)
 	hole.ScriptAll(dnstest.Drop())
-	g, reg := group(t, func(c *upstream.Config) { racing(c); c.AttemptTimeout = 50 * time.Millisecond }, hole, good)
+	g, reg := group(t, func(c *upstream.Config) { racing(c); c.AttemptTimeout = 400 * time.Millisecond }, hole, good)
 	end := time.Now().Add(20 * time.Second)
 	for i := 0; value(t, reg, "weir_upstream_up", hole.Addr()) == 1; i++ {
 		if a, _ := ask(t, g, question(fmt.Sprintf("n%d.www.example", i), dns.TypeA)); a.Server != good.Addr() {

@@ -52,6 +52,8 @@ func idle(t testing.TB, change func(*upstream.Config), servers ...*dnstest.Serve
 	t.Helper()
 	cfg := upstream.DefaultConfig()
 	cfg.Strategy = upstream.StrategyFailover // what most tests are about: who is asked is then certain
+	// A slow machine is no silent server. Tests of silence say how long it lasts.
+	cfg.Timeout, cfg.AttemptTimeout = 20*time.Second, 5*time.Second
 	for _, s := range servers {
 		cfg.Servers = append(cfg.Servers, s.Addr())
 	}
