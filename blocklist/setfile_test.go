@@ -55,7 +55,7 @@ func rules(s *set) map[string]string {
 // A build that goes through files, even with folders that fill up in the
 // middle, ends in what a build in memory does.
 func TestEveryWayToBuildGivesTheSameSet(t *testing.T) {
-	const n = 60_000
+	const n = 15_000
 	build := func(dir string, change func(*builder)) *set {
 		b := newBuilder(workshop{seed: 5, dir: dir})
 		if change != nil {
@@ -74,10 +74,10 @@ func TestEveryWayToBuildGivesTheSameSet(t *testing.T) {
 	dir := t.TempDir()
 	for what, s := range map[string]*set{
 		"mapped":               build(dir, nil),
-		"spilled":              build(dir, func(b *builder) { b.spillFrom = 100_000 }),
-		"spilled all the time": build(dir, func(b *builder) { b.spillFrom = 5_000 }),
+		"spilled":              build(dir, func(b *builder) { b.spillFrom = n * 5 / 3 }),
+		"spilled all the time": build(dir, func(b *builder) { b.spillFrom = n / 12 }),
 		"disk full at once": build(dir, func(b *builder) {
-			b.spillFrom = 100_000
+			b.spillFrom = n * 5 / 3
 			b.spill.failed = true
 		}),
 		"nowhere to go": build(filepath.Join(dir, "no", "\x00"), nil),
