@@ -78,7 +78,7 @@ remote-control:
 	ask := func(name string, qtype uint16) (string, error) {
 		m := new(dns.Msg)
 		m.SetQuestion(name, qtype)
-		c := dns.Client{Timeout: 2 * time.Second}
+		c := dns.Client{Timeout: 5 * time.Second}
 		r, _, err := c.Exchange(m, addr)
 		if err != nil {
 			return "", err

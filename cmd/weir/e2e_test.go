@@ -133,7 +133,7 @@ func (p *process) ask(network, addr, name string, qtype uint16) *dns.Msg {
 	m := new(dns.Msg)
 	m.SetQuestion(name, qtype)
 	m.SetEdns0(1232, false)
-	c := dns.Client{Net: network, Timeout: 5 * time.Second}
+	c := dns.Client{Net: network, Timeout: 20 * time.Second}
 	r, _, err := c.Exchange(m, addr)
 	if err != nil {
 		p.t.Fatalf("%s %s %s at %s: %v\n%s", network, name, dns.TypeToString[qtype], addr, err, p.log())

@@ -44,7 +44,7 @@ func startLoad(addr string) *load {
 	l := &load{stop: make(chan struct{})}
 	for i := range 3 {
 		l.clients.Go(func() {
-			c := dns.Client{Timeout: 5 * time.Second}
+			c := dns.Client{Timeout: 20 * time.Second}
 			for n := 0; ; n++ {
 				select {
 				case <-l.stop:

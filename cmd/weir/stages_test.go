@@ -14,6 +14,7 @@ type pipeline struct {
 	records  chan int
 	answered atomic.Int64
 	recorded atomic.Int64
+	patience time.Duration // how long a record waits for somebody to take it
 }
 
 const queriesAtEnd = 100
@@ -25,7 +26,7 @@ func (p *pipeline) front(ctx context.Context) error {
 		p.answered.Add(1)
 		select {
 		case p.records <- i:
-		case <-time.After(50 * time.Millisecond): // nobody there: lost
+		case <-time.After(p.patience): // nobody there: lost
 		}
 	}
 	return nil
@@ -43,7 +44,7 @@ func (p *pipeline) back(ctx context.Context) error {
 }
 
 func TestShutdownLosesNoRecordBecauseItHasTwoStages(t *testing.T) {
-	p := &pipeline{records: make(chan int)}
+	p := &pipeline{records: make(chan int), patience: 20 * time.Second}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if err := runStages(ctx, []task{{"front", p.front}}, []task{{"back", p.back}}); err != nil {
@@ -57,7 +58,7 @@ func TestShutdownLosesNoRecordBecauseItHasTwoStages(t *testing.T) {
 // The control: the same parts in one stage do lose records, so the test above
 // can fail.
 func TestOneStageWouldLoseRecords(t *testing.T) {
-	p := &pipeline{records: make(chan int)}
+	p := &pipeline{records: make(chan int), patience: 20 * time.Millisecond}
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if err := runStages(ctx, []task{{"front", p.front}, {"back", p.back}}, nil); err != nil {
