@@ -8,8 +8,11 @@ import (
 	"github.com/weirdns/weir/detect"
 )
 
-// listenConn binds an address for connections.
+// listenConn binds an address for connections, unless that was done for us.
 func listenConn(addr string, s *Resolver, secure *tls.Config) (*listener, error) {
+	if l := s.inherited.TCP(addr); l != nil {
+		return &listener{Listener: l, s: s, tls: secure}, nil
+	}
 	l, err := net.Listen(family("tcp", addr), addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s/tcp: %w", addr, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/inherit"
 	"github.com/weirdns/weir/resolver/cache"
 	"github.com/weirdns/weir/resolver/upstream"
 	"go.uber.org/zap"
@@ -47,6 +48,9 @@ type Deps struct {
 	// Suffixes say what a registered domain is, of which none may keep the
 	// others from being resolved; nil: the last two labels.
 	Suffixes *dnsname.Suffixes
+	// Inherited are sockets that are bound already; Listen takes those that have
+	// an address of the configuration. nil: none.
+	Inherited *inherit.Sockets
 	// Now is the clock that TTLs age by; nil is time.Now. It must carry the
 	// monotonic clock, as time.Now does.
 	Now func() time.Time
@@ -60,6 +64,7 @@ type Resolver struct {
 	sinks     []detect.Sink
 	now       func() time.Time
 	cacheFile string
+	inherited *inherit.Sockets
 	cache     *cache.Cache
 	metrics   *metrics
 	flights   flights
@@ -146,6 +151,7 @@ func New(cfg Config, deps Deps) (*Resolver, error) {
 		cache:     cache.New(cfg.Cache, deps.Registry),
 		now:       deps.Now,
 		cacheFile: deps.CacheFile,
+		inherited: deps.Inherited,
 		limits:    newTCPLimits(cfg.TCP),
 		pending:   newShares(cfg.MaxPending, deps.Suffixes),
 		flights:   newFlights(newShares(int(cfg.Upstream.MaxInFlight), deps.Suffixes)),

@@ -23,14 +23,26 @@ const maxQuery = 4096
 // and workers share nothing.
 type udpServer struct {
 	sockets []*net.UDPConn
-	s       *Resolver
+	workers int
+	// inherited: the sockets stay open elsewhere, and whoever is next answers
+	// what waits in them.
+	inherited bool
+	s         *Resolver
 }
 
 func listenUDP(addr string, workers int, s *Resolver) (*udpServer, error) {
 	if workers == 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	u := &udpServer{s: s}
+	u := &udpServer{s: s, workers: workers}
+	if u.sockets = s.inherited.UDP(addr); len(u.sockets) > 0 {
+		u.inherited = true
+		if err := u.wantDestination(); err != nil {
+			u.close()
+			return nil, err
+		}
+		return u, nil
+	}
 	for range workers {
 		lc := net.ListenConfig{Control: reusePort}
 		pc, err := lc.ListenPacket(context.Background(), family("udp", addr), addr)
@@ -40,16 +52,25 @@ func listenUDP(addr string, workers int, s *Resolver) (*udpServer, error) {
 		}
 		conn := pc.(*net.UDPConn)
 		u.sockets = append(u.sockets, conn)
-		if err := wantDestination(conn); err != nil {
-			u.close()
-			return nil, fmt.Errorf("listen on %s/udp: %w", addr, err)
-		}
 		addr = conn.LocalAddr().String() // port 0: the others take the first one's port
 		if !reusePortSpreads {
 			break
 		}
 	}
+	if err := u.wantDestination(); err != nil {
+		u.close()
+		return nil, err
+	}
 	return u, nil
+}
+
+func (u *udpServer) wantDestination() error {
+	for _, c := range u.sockets {
+		if err := wantDestination(c); err != nil {
+			return fmt.Errorf("listen on %s/udp: %w", u.addr(), err)
+		}
+	}
+	return nil
 }
 
 // family makes a network of one address family: 0.0.0.0 is IPv4 and [::] is
@@ -78,11 +99,16 @@ func (u *udpServer) run(ctx context.Context) error {
 		}
 	})
 	defer stop()
-	errs := make([]error, len(u.sockets))
+	// A socket has a worker of its own, or several where fewer were inherited.
+	errs := make([]error, max(len(u.sockets), u.workers))
 	var wg sync.WaitGroup
-	for i, c := range u.sockets {
+	for i := range errs {
+		if i >= len(u.sockets) && !u.inherited {
+			break // where ports cannot be shared
+		}
+		c := u.sockets[i%len(u.sockets)]
 		wg.Go(func() {
-			w := &udpWorker{s: u.s, conn: c}
+			w := &udpWorker{s: u.s, conn: c, inherited: u.inherited}
 			errs[i] = w.run(ctx)
 		})
 	}
@@ -102,6 +128,8 @@ type udpWorker struct {
 	s     *Resolver
 	conn  *net.UDPConn
 	ready []*request // of the batch of the moment
+
+	inherited bool // what waits at the end is for the next process
 }
 
 // run reads until ctx ends, and then what clients have sent until then.
@@ -118,12 +146,8 @@ func (w *udpWorker) run(ctx context.Context) error {
 			failures = 0
 			w.serve(batch, n)
 		case ctx.Err() != nil:
-			for range maxDrained / batchSize {
-				n := batch.drain()
-				if n == 0 {
-					break
-				}
-				w.serve(batch, n)
+			if !w.inherited {
+				w.drain(batch)
 			}
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -135,6 +159,17 @@ func (w *udpWorker) run(ctx context.Context) error {
 				return fmt.Errorf("read %s/udp: %w", w.conn.LocalAddr(), err)
 			}
 		}
+	}
+}
+
+// drain answers what came before the end.
+func (w *udpWorker) drain(batch *batch) {
+	for range maxDrained / batchSize {
+		n := batch.drain()
+		if n == 0 {
+			return
+		}
+		w.serve(batch, n)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/detect/allow"
 	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/inherit"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/store"
 	"github.com/weirdns/weir/pdns/tally"
@@ -203,9 +204,14 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 		})
 		sinks = append(sinks, s.zone)
 	}
+	sockets, err := inherit.FromEnv(os.Getenv, os.Getpid())
+	if err != nil {
+		return nil, exitWith(exitBind, err)
+	}
+	defer sockets.Close() // those that nobody took
 	s.resolver, err = resolver.New(cfg.forwarding(), resolver.Deps{
 		Log: log.Named("resolver"), Registry: s.registry, Detector: s.detection.detector, Upstream: s.upstreams, Sinks: sinks,
-		Suffixes: dnsname.DefaultSuffixes(), CacheFile: s.cachePath(),
+		Suffixes: dnsname.DefaultSuffixes(), CacheFile: s.cachePath(), Inherited: sockets,
 	})
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
@@ -222,6 +228,9 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 			err = fmt.Errorf("%w: ports below 1024 need root or CAP_NET_BIND_SERVICE, see docs/operations.md", err)
 		}
 		return nil, exitWith(exitBind, err)
+	}
+	for _, addr := range sockets.Left() {
+		log.Warn("an inherited socket is not used: its address stands in no listen setting", zap.String("address", addr))
 	}
 	return s, nil
 }

@@ -145,7 +145,8 @@ type options struct {
 	more      string   // other sections
 	listen    string
 	state     string
-	shell     string // run before it, in its shell: ulimit and the like
+	shell     string     // run before it, in its shell: ulimit and the like
+	files     []*os.File // what it inherits, from descriptor 3 on
 }
 
 func (o *options) text() string {
@@ -174,6 +175,7 @@ func start(t *testing.T, o options) *weir {
 		args = []string{"sh", "-c", o.shell + ` && exec "$@"`, "sh", args[0], args[1], args[2], args[3], args[4], args[5]}
 	}
 	w.cmd = exec.Command(args[0], args[1:]...)
+	w.cmd.ExtraFiles = o.files
 	stderr, err := w.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -95,6 +95,64 @@ func TestE18RestartUnderLoad(t *testing.T) {
 		"%d of %d queries lost: %.0f ms without service; the cache was there again", o.lost(), o.sent, 1000*down)
 }
 
+// A service manager holds the sockets while one weir goes and the next comes.
+func TestE18RestartWithInheritedSockets(t *testing.T) {
+	t.Parallel()
+	up := server(t)
+	addr, files := sockets(t)
+	with := options{upstreams: []*dnstest.Server{up}, listen: addr, files: files, shell: "export LISTEN_PID=$$ LISTEN_FDS=2"}
+	first := start(t, with)
+	rate, seconds := pick(1000, 200), pick(6, 3)
+	load(t, addr, 500, 200, among(200, "example.com."))
+	wait := inBackground(t, addr, rate, rate*seconds, among(200, "example.com."))
+	time.Sleep(time.Duration(seconds) * time.Second / 3)
+	first.stop()
+	with.state = first.state
+	c, err := net.DialTimeout("tcp", addr, 10*time.Second) // nobody is there
+	if err != nil {
+		t.Fatalf("between two processes no connection is taken: %v", err)
+	}
+	defer c.Close()
+	start(t, with)
+	o := wait()
+	if o.lost() != 0 {
+		t.Errorf("%d of %d queries lost over a restart with the sockets kept, want none", o.lost(), o.sent)
+	}
+	conn := &dns.Conn{Conn: c}
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	if err := conn.WriteMsg(new(dns.Msg).SetQuestion("n1.example.com.", dns.TypeA)); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := conn.ReadMsg(); err != nil || len(m.Answer) != 1 {
+		t.Errorf("the connection that was made meanwhile is not served: %v", err)
+	}
+	figure(t, "E18b", "with inherited sockets: 0 lost", o.lost() == 0, "%d of %d queries lost, slowest %s", o.lost(), o.sent, o.quantile(1))
+}
+
+// sockets are UDP and TCP on one port, as a service manager opens them.
+func sockets(t *testing.T) (addr string, files []*os.File) {
+	t.Helper()
+	for {
+		p, err := net.ListenPacket("udp4", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		l, err := net.Listen("tcp4", p.LocalAddr().String())
+		if err != nil {
+			continue // the port is somebody's, over TCP
+		}
+		defer l.Close()
+		u, err1 := p.(*net.UDPConn).File()
+		f, err2 := l.(*net.TCPListener).File()
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		t.Cleanup(func() { u.Close(); f.Close() })
+		return p.LocalAddr().String(), []*os.File{u, f}
+	}
+}
+
 func TestE19WarmRestart(t *testing.T) {
 	t.Parallel()
 	up := server(t)
