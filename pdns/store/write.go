@@ -21,12 +21,19 @@ type clientAddr = netip.Addr
 
 // Wants says whether a transaction has anything for the store.
 func (s *Store) Wants(t *detect.Transaction) bool {
-	return t.Answered() || s.client != nil || detected(&t.Verdict)
+	return seen(t) || s.client != nil || detected(&t.Verdict)
+}
+
+// seen says whether an answer was seen to come from a server. What the cache
+// says again is no new observation: a sum counts answers of servers, as passive
+// DNS sensors beside resolvers do, and a hit of the cache costs nothing here.
+func seen(t *detect.Transaction) bool {
+	return (t.Source == detect.FromUpstream || t.Source == detect.FromWire) && t.Answered()
 }
 
 func detected(v *detect.Verdict) bool {
 	switch v.Origin {
-	case detect.OriginBlockList, detect.OriginModel, detect.OriginRebinding:
+	case detect.OriginBlockList, detect.OriginModel, detect.OriginRebinding, detect.OriginLookalike:
 		return v.Action != detect.Pass
 	}
 	return false
@@ -48,7 +55,7 @@ func (s *Store) Consume(t *detect.Transaction) {
 		return
 	}
 	at := max(t.Query.Time.Unix(), 0)
-	if t.Answered() {
+	if seen(t) {
 		s.answers(t, at)
 	}
 	if detected(&t.Verdict) {
