@@ -16,7 +16,7 @@ import (
 )
 
 // A compiled file is a header of setHeaderSize octets, a line of JSON padded
-// with spaces, and then data, filter, offsets and extras of a set, each begun
+// with spaces up to its checksum, and then data, filter, offsets and extras of a set, each begun
 // at a multiple of eight octets. It is a cache: what does not fit its source,
 // configuration, version or checksum is made anew from the text. It is never
 // written in place, so what is mapped does not change.
@@ -24,7 +24,7 @@ const (
 	setHeaderSize = 4096
 	// setVersion changes with anything that the same text would be compiled into
 	// differently: the layout, the suffix codes, a parser, a guard.
-	setVersion = "weir-set-2"
+	setVersion = "weir-set-3"
 	setSuffix  = ".set"
 	tmpSuffix  = ".tmp"
 )
@@ -154,13 +154,13 @@ func (f *setFile) keep(path string, h setHeader) error {
 	own.Version, own.Made, own.Stamp, own.SHA256 = setVersion, h.Made, h.Stamp, h.SHA256
 	own.Loaded, own.Format, own.Rejected = h.Loaded, h.Format, h.Rejected
 	line, err := json.Marshal(own)
-	if err == nil && len(line) >= setHeaderSize {
+	if err == nil && len(line) > setHeaderSize-sealSize {
 		err = errors.New("header too long")
 	}
 	if err == nil {
 		padded := bytes.Repeat([]byte{' '}, setHeaderSize)
 		copy(padded, line)
-		padded[setHeaderSize-1] = '\n'
+		sealHeader(padded)
 		_, err = f.file.WriteAt(padded, 0)
 	}
 	if err == nil {
@@ -172,6 +172,25 @@ func (f *setFile) keep(path string, h setHeader) error {
 	}
 	f.tmp = ""
 	return f.file.Close()
+}
+
+// sealSize is what a header ends with: its own checksum, in hexadecimal digits,
+// and a newline. A bit of it decides which names are looked up at all.
+const sealSize = 8 + 1
+
+func sealHeader(b []byte) {
+	at := len(b) - sealSize
+	copy(b[at:], fmt.Sprintf("%08x\n", crc32.Checksum(b[:at], castagnoli)))
+}
+
+// unseal is the header without its checksum, if that is right.
+func unseal(b []byte) ([]byte, error) {
+	own := bytes.Clone(b)
+	sealHeader(own)
+	if !bytes.Equal(own, b) {
+		return nil, errors.New("header: wrong checksum")
+	}
+	return b[:len(b)-sealSize], nil
 }
 
 // drop removes a file that was not kept. What is mapped of it stays.
@@ -201,6 +220,10 @@ func openSet(path string, seed uint64, want func(*setHeader) bool) (*set, error)
 	f := new(setFile)
 	line := make([]byte, setHeaderSize)
 	if _, err := io.ReadFull(file, line); err != nil {
+		return nil, err
+	}
+	line, err = unseal(line)
+	if err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal(line, &f.header); err != nil {

@@ -180,6 +180,7 @@ func FuzzCompiledFile(f *testing.F) {
 		}
 		copy(bad, bytes.Repeat([]byte{' '}, setHeaderSize))
 		copy(bad, line)
+		sealHeader(bad[:setHeaderSize])
 		path := filepath.Join(t.TempDir(), "y.set")
 		if err := os.WriteFile(path, bad, 0o600); err != nil {
 			t.Fatal(err)
