@@ -35,7 +35,14 @@ func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, allow
 	if cfg.StateDir != "" {
 		copies = filepath.Join(cfg.StateDir, "lists")
 	}
-	lists, err := blocklist.New(cfg.sources(), blocklist.Deps{Log: log.Named("lists"), Registry: reg, Dir: copies})
+	// A list that could block the servers that weir asks would stop it.
+	var own []dnsname.Name
+	for _, host := range cfg.Resolver.Upstream.HostNames() {
+		if name, err := dnsname.Parse(host); err == nil {
+			own = append(own, name)
+		}
+	}
+	lists, err := blocklist.New(cfg.sources(), blocklist.Deps{Log: log.Named("lists"), Registry: reg, Dir: copies, Protected: own})
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
 	}

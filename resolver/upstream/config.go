@@ -158,3 +158,18 @@ func (c *Config) checkServers() (errs []error) {
 	}
 	return errs
 }
+
+// HostNames are the names of the servers that have one, those of rules too.
+func (c *Config) HostNames() (names []string) {
+	servers := slices.Clone(c.Servers)
+	for i := range c.Zones {
+		servers = append(servers, c.Zones[i].Servers...)
+	}
+	for _, text := range servers {
+		t, err := parseTarget(text, c.Hosts)
+		if _, notName := netip.ParseAddr(t.name); err == nil && t.name != "" && notName != nil && !slices.Contains(names, t.name) {
+			names = append(names, t.name)
+		}
+	}
+	return names
+}
