@@ -17,7 +17,7 @@ import (
 )
 
 // lost is when a client gives a query up.
-const lost = 5 * time.Second
+var lost = pick(5*time.Second, 20*time.Second)
 
 // outcome is what became of the queries of one load.
 type outcome struct {

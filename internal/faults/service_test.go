@@ -238,7 +238,7 @@ func TestE24JunkNames(t *testing.T) {
 	t.Parallel()
 	up := dnstest.NewServer(t)
 	up.ScriptAll(below("junk.example.", dnstest.Drop(), anything(300)))
-	w := start(t, options{upstreams: []*dnstest.Server{up}})
+	w := start(t, options{upstreams: []*dnstest.Server{up}, silent: true})
 	rate, seconds := pick(500, 200), pick(10, 3)
 	load(t, w.addr, 200, 50, among(50, "cached.example."))
 	junk := inBackground(t, w.addr, rate, rate*seconds, fresh("j", "junk.example."))
@@ -287,7 +287,7 @@ func mutants(n int) (out [][]byte) {
 func TestE25MalformedFloods(t *testing.T) {
 	t.Parallel()
 	up := server(t)
-	w := start(t, options{upstreams: []*dnstest.Server{up}})
+	w := start(t, options{upstreams: []*dnstest.Server{up}, silent: true})
 	up.ScriptAll(below("broken.example.", func(x *dnstest.Exchange) {
 		x.SendRaw(append([]byte{byte(x.ID >> 8), byte(x.ID)}, mutants(1)[0]...))
 	}, anything(300)))

@@ -61,7 +61,7 @@ func TestE1SilentUpstream(t *testing.T) {
 	t.Parallel()
 	up := server(t)
 	up.Script("old.example.com.", anything(1))
-	w := start(t, options{upstreams: []*dnstest.Server{up}})
+	w := start(t, options{upstreams: []*dnstest.Server{up}, silent: true})
 	ask(t, "udp", w.addr, "old.example.com.")
 	time.Sleep(1100 * time.Millisecond)
 	up.Script("old.example.com.", dnstest.Drop())
@@ -242,7 +242,7 @@ func TestE8TruncatingUpstream(t *testing.T) {
 	up := server(t)
 	up.Script("tcp.example.", dnstest.Split(truncate, anything(300)))
 	up.Script("cut.example.", dnstest.Split(truncate, func(x *dnstest.Exchange) { x.Close() }))
-	w := start(t, options{upstreams: []*dnstest.Server{up}})
+	w := start(t, options{upstreams: []*dnstest.Server{up}, silent: true})
 	good, _ := ask(t, "udp", w.addr, "tcp.example.")
 	bad, took := ask(t, "udp", w.addr, "cut.example.")
 	if good == nil || len(good.Answer) != 1 || good.Truncated {
