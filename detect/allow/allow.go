@@ -63,6 +63,7 @@ type index struct {
 // place is an Entry as it is matched.
 type place struct {
 	client netip.Prefix // of everybody where invalid
+	since  time.Time
 	until  time.Time
 	name   string
 	reason string
@@ -81,12 +82,23 @@ func (b *Book) Match(n dnsname.Name, client netip.Addr, t time.Time) (name, reas
 	client = client.Unmap().WithZone("")
 	for at := n; len(at) > 1; at = at.Parent() {
 		for _, p := range x.byName[string(at)] {
-			if t.Before(p.until) && (!p.client.IsValid() || p.client.Contains(client)) {
+			if holds(t, p.since, p.until) && (!p.client.IsValid() || p.client.Contains(client)) {
 				return p.name, p.reason, true
 			}
 		}
 	}
 	return "", "", false
+}
+
+// clockStep is how far a clock may be set back before what was made by the old
+// one no longer counts.
+const clockStep = 5 * time.Minute
+
+// holds says whether t lies in the time of an entry. One that was made by a clock
+// that was far ahead would hold, by a clock that is right, until that moment
+// comes: days instead of minutes.
+func holds(t, since, until time.Time) bool {
+	return t.Before(until) && !t.Before(since.Add(-clockStep))
 }
 
 // Add lets e's name through from now on, instead of what there is for the same
@@ -163,7 +175,7 @@ func (b *Book) use(entries []Entry) {
 	x := &index{entries: entries, byName: make(map[string][]place, len(entries))}
 	for _, e := range entries {
 		n := string(dnsname.MustParse(e.Name))
-		x.byName[n] = append(x.byName[n], place{e.Client, e.Until, e.Name, e.Reason})
+		x.byName[n] = append(x.byName[n], place{e.Client, e.Since, e.Until, e.Name, e.Reason})
 	}
 	b.current.Store(x)
 }

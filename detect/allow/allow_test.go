@@ -64,6 +64,8 @@ func TestAnEntryHoldsForItsNameClientsAndTime(t *testing.T) {
 		{"mine.example.net", "::ffff:192.168.1.7", 0, true},
 		{"mine.example.net", "10.0.0.1", 0, false},
 		{"mine.example.net", "192.168.1.7", time.Hour, false},
+		{"example.com", "10.0.0.1", -time.Minute, true},     // a clock that was set right
+		{"example.com", "10.0.0.1", -24 * time.Hour, false}, // made by a clock that was far ahead
 	} {
 		if got := passes(b, c.name, netip.MustParseAddr(c.client), now.Add(c.after)); got != c.want {
 			t.Errorf("%s for %s after %s: %v, want %v", c.name, c.client, c.after, got, c.want)
