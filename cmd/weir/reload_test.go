@@ -268,6 +268,9 @@ func TestReloadWithTLSIsAllOrNothing(t *testing.T) {
 	blocked := func(name string) bool {
 		return p.ask("udp", p.listen[0], name+".example.com.", dns.TypeA).Rcode == dns.RcodeNameError
 	}
+	if out, _ := weir(t, exitOK, "status", "--state", dir); !strings.Contains(out, "tls       127.0.0.1:") {
+		t.Errorf("status does not show the encrypted listener:\n%s", out)
+	}
 	write(with(filepath.Join(dir, "nokey.pem")), "two")
 	p.reload("reload rejected")
 	if !blocked("one") || blocked("two") {

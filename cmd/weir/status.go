@@ -14,18 +14,20 @@ import (
 // statusReport is the answer of GET /api/v1/status. It holds no names of
 // queries and no clients.
 type statusReport struct {
-	Version   string           `json:"version"`
-	PID       int              `json:"pid"`
-	Started   time.Time        `json:"started"`
-	Uptime    float64          `json:"uptime_seconds"`
-	Missing   []string         `json:"missing"` // what keeps it from being ready
-	Listen    []string         `json:"listen"`
-	Admin     string           `json:"admin"` // "": none
-	StateDir  string           `json:"state_dir"`
-	Upstreams []upstreamStatus `json:"upstreams"`
-	Model     *modelStatus     `json:"model"` // null: none
-	Lists     listsSummary     `json:"lists"`
-	Records   recordsStatus    `json:"records"`
+	Version     string           `json:"version"`
+	PID         int              `json:"pid"`
+	Started     time.Time        `json:"started"`
+	Uptime      float64          `json:"uptime_seconds"`
+	Missing     []string         `json:"missing"` // what keeps it from being ready
+	Listen      []string         `json:"listen"`
+	ListenTLS   []string         `json:"listen_tls,omitempty"`
+	ListenHTTPS []string         `json:"listen_https,omitempty"`
+	Admin       string           `json:"admin"` // "": none
+	StateDir    string           `json:"state_dir"`
+	Upstreams   []upstreamStatus `json:"upstreams"`
+	Model       *modelStatus     `json:"model"` // null: none
+	Lists       listsSummary     `json:"lists"`
+	Records     recordsStatus    `json:"records"`
 }
 
 type upstreamStatus struct {
@@ -59,7 +61,7 @@ func (s *service) status(*http.Request) (any, error) {
 	cfg := s.cfg.Load()
 	r := statusReport{
 		Version: buildVersion(), PID: os.Getpid(), Started: s.began.UTC(), Uptime: time.Since(s.began).Seconds(),
-		Missing: append([]string{}, s.missing()...), Listen: s.resolver.Addrs(), Admin: s.admin.Addr(),
+		Missing: append([]string{}, s.missing()...), Listen: s.resolver.Addrs(), ListenTLS: s.resolver.AddrsTLS(), ListenHTTPS: s.resolver.AddrsHTTPS(), Admin: s.admin.Addr(),
 	}
 	if s.stateless == nil {
 		r.StateDir = s.started.StateDir
@@ -124,6 +126,12 @@ func (r *statusReport) print(std stdio) error {
 		line("ready", "no: %s", strings.Join(r.Missing, "; "))
 	}
 	line("listen", "%s", strings.Join(r.Listen, " "))
+	if len(r.ListenTLS) > 0 {
+		line("tls", "%s", strings.Join(r.ListenTLS, " "))
+	}
+	if len(r.ListenHTTPS) > 0 {
+		line("https", "%s", strings.Join(r.ListenHTTPS, " "))
+	}
 	line("admin", "%s", orNone(r.Admin))
 	line("state", "%s", orNone(r.StateDir))
 	for _, up := range r.Upstreams {
