@@ -75,6 +75,8 @@ resolver:
   listen: ["127.0.0.1:$port", "[::1]:$port"]
   upstream:
     servers: ["127.0.0.1:$nsd_port", "127.0.0.1:$unbound_port"]
+    # The second knows other names: it must be asked only when the first is dead.
+    strategy: failover
 lists:
   - name: e2e
     inline: [evil.weir-e2e.net]
