@@ -15,11 +15,16 @@ const (
 	maxOpenFiles  = 128
 	bloomBits     = 10 // of a key: one lookup in a hundred reads a block in vain
 	blockBytes    = 8 << 10
+	// A file is a small share of the bound, so that few are there twice while one
+	// is written anew.
+	fileShare    = 64
+	minFileBytes = 1 << 20
+	maxFileBytes = 32 << 20
 )
 
 // options are those of every opening of the database. The cache in them has to
 // be given back when the database is open.
-func options(cacheBytes int64, fs vfs.FS, log *zap.Logger) *pebble.Options {
+func options(maxBytes, cacheBytes int64, fs vfs.FS, log *zap.Logger) *pebble.Options {
 	o := &pebble.Options{
 		FS: fs,
 		// What was written last and is not in a file yet is charged to the cache.
@@ -36,6 +41,7 @@ func options(cacheBytes int64, fs vfs.FS, log *zap.Logger) *pebble.Options {
 		EventListener:               &pebble.EventListener{},
 	}
 	for i := range o.Levels {
+		o.TargetFileSizes[i] = min(max(maxBytes/fileShare, minFileBytes), maxFileBytes)
 		o.Levels[i].BlockSize = blockBytes
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(bloomBits)
 	}

@@ -63,7 +63,7 @@ func OpenReader(dir string) (*Reader, error) {
 	if err := lock.Close(); err != nil {
 		return nil, err
 	}
-	opts := options(minCacheBytes*8, vfs.Default, zap.NewNop())
+	opts := options(minMaxBytes, minCacheBytes*8, vfs.Default, zap.NewNop())
 	defer opts.Cache.Unref()
 	opts.ReadOnly = true
 	opts.EventListener.DataCorruption = func(pebble.DataCorruptionInfo) {} // the lookup gets the error

@@ -198,7 +198,7 @@ func (s *Store) open() error {
 	if err := s.fs.MkdirAll(s.cfg.Dir, 0o750); err != nil {
 		return err
 	}
-	opts := options(s.cfg.CacheBytes, s.fs, s.log)
+	opts := options(s.cfg.MaxBytes, s.cfg.CacheBytes, s.fs, s.log)
 	opts.EventListener.DataCorruption = func(info pebble.DataCorruptionInfo) {
 		s.log.Error("the record store has a damaged file", zap.String("file", info.Path), zap.Error(info.Details))
 		s.damaged.Store(true)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -29,13 +30,22 @@ const (
 	ageBuckets = 4096
 )
 
-// Shares of the bound that records may take; the rest is for the log of what was
-// written last, and for files while they are written anew.
+// logBytes is what the log of what was written last takes of the bound: a file
+// for each part that is not among the records yet, and those kept to be written
+// over. A commit that is larger than a part has a file twice as long.
+const logBytes = 2 * memTables * memTableBytes
+
+// Shares of the rest that records may take. What they leave is for files while
+// they are written anew, a piece at a time.
 const (
-	roomAt = 0.6  // from here on room is made,
-	roomTo = 0.45 // down to here, so that it is made rarely
-	fullAt = 0.85 // and here nothing is taken any more
+	roomAt = 0.7  // from here on room is made,
+	roomTo = 0.55 // down to here, so that it is made rarely
+	fullAt = 0.9  // and here nothing is taken any more
+	pieces = 16   // of the bound: so much is written anew at a time
 )
+
+// recordBytes is what records may take at all.
+func (s *Store) recordBytes() float64 { return float64(s.cfg.MaxBytes - logBytes) }
 
 func (w *sweeper) idle() bool {
 	select {
@@ -61,7 +71,7 @@ func (s *Store) look() {
 		w.checked = now
 		s.measure()
 	}
-	crowded := float64(s.counts.tables.Load()) > roomAt*float64(s.cfg.MaxBytes)
+	crowded := float64(s.counts.tables.Load()) > roomAt*s.recordBytes()
 	if !w.idle() || !crowded && now.Sub(w.last).Abs() < sweepEvery {
 		return
 	}
@@ -91,18 +101,83 @@ func (s *Store) sweepAll(ctx context.Context, horizon int64, crowded bool) error
 			return err
 		}
 	}
-	// What was deleted takes up room until the files are written anew.
-	err := s.db.Compact(ctx, []byte{0}, []byte{0xff}, false)
+	err := s.rewrite(ctx)
 	s.measure()
 	return err
 }
+
+// rewrite writes all files anew, since what was deleted takes up room until
+// then. It goes piece by piece, and begins none before the files of the one
+// before are gone: the old and the new together would break the bound.
+func (s *Store) rewrite(ctx context.Context) error {
+	low := []byte{0}
+	for _, high := range s.cuts(uint64(s.cfg.MaxBytes / pieces)) {
+		if bytes.Compare(low, high) >= 0 {
+			continue
+		}
+		if err := s.db.Compact(ctx, low, high, false); err != nil {
+			return err
+		}
+		if err := s.vacated(ctx); err != nil {
+			return err
+		}
+		low = high
+	}
+	return nil
+}
+
+// cuts are the keys between which files of about so many octets lie, with the
+// end of all keys as the last.
+func (s *Store) cuts(each uint64) (keys [][]byte) {
+	end := []byte{0xff}
+	levels, err := s.db.SSTables()
+	if err != nil {
+		return [][]byte{end}
+	}
+	files := slices.Concat(levels...)
+	slices.SortFunc(files, func(a, b pebble.SSTableInfo) int {
+		return bytes.Compare(a.Largest.UserKey, b.Largest.UserKey)
+	})
+	var size uint64
+	for _, f := range files {
+		if size += f.Size; size >= each {
+			keys, size = append(keys, f.Largest.UserKey), 0
+		}
+	}
+	return append(keys, end)
+}
+
+// vacated waits until files that were replaced are deleted. A reader may hold
+// some for longer: they are not waited for beyond a time.
+func (s *Store) vacated(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, vacateWait)
+	defer stop()
+	again := time.NewTicker(vacateEvery)
+	defer again.Stop()
+	for s.db.Metrics().Table.Local.ObsoleteSize > 0 {
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil
+			}
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+const (
+	vacateEvery = 10 * time.Millisecond
+	vacateWait  = 10 * time.Second
+)
 
 // measure looks at the sizes.
 func (s *Store) measure() {
 	m := s.db.Metrics()
 	s.counts.tables.Store(int64(m.Table.Local.LiveSize))
 	s.counts.bytes.Store(int64(m.DiskSpaceUsage()))
-	s.over.Store(float64(s.counts.tables.Load()) > fullAt*float64(s.cfg.MaxBytes))
+	s.over.Store(float64(s.counts.tables.Load()) > fullAt*s.recordBytes())
 }
 
 // room says before when records have to have been seen last to go, so that what
