@@ -15,6 +15,13 @@ IMAGE    ?= weir
 VENV     := .venv
 PYTHON   ?= $(if $(wildcard $(VENV)/bin/python),$(VENV)/bin/python,python3)
 
+# $(call gotest,FLAGS,PACKAGES) runs tests. In CI, which others share, a test that fails is
+# run again by itself, twice at most, and named at the end: it stops nobody, and is a bug
+# to file. A data race, a panic or more than five failures are never run again.
+rerun     = $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --format-icons text --hide-summary skipped \
+	--rerun-fails=2 --rerun-fails-max-failures=5 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race
+gotest    = $(if $(CI),$(rerun) --packages='$(2)' -- $(1),$(GO) test $(1) $(2))
+
 .PHONY: build run test allocs check format vet lint fuzz bench faults mutants respdiff kill bench-store e2e mutations model docker clean
 
 ## build: one static binary, bin/weir
@@ -29,16 +36,16 @@ run: build
 # `make allocs` has what the race detector spoils or makes take minutes.
 ## test: all tests, with the race detector where cgo is at hand
 test:
-	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then race='-race -skip Alloc|InItsBound'; fi; \
-	$(GO) test $$race -shuffle=on -parallel 4 -timeout 15m $(PKGS)
+	@if [ "$$($(GO) env CGO_ENABLED)" = 1 ]; then race="-race -skip=Alloc|InItsBound"; fi; \
+	$(call gotest,$$race -shuffle=on -parallel 4 -timeout 15m,$(PKGS))
 
 ## allocs: the allocation budgets, and a folder of 64 MiB, without the race detector
 allocs:
-	$(GO) test -run 'Alloc|InItsBound' $(PKGS)
+	$(call gotest,-run 'Alloc|InItsBound',$(PKGS))
 
 ## check: what CI runs
 check: format vet lint test allocs fuzz
-	WEIR_FAULTS=short $(GO) test -count=1 -timeout 15m ./internal/faults
+	WEIR_FAULTS=short $(call gotest,-count=1 -timeout 15m,./internal/faults)
 
 format:
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not formatted (gofmt -w):"; echo "$$out"; exit 1; fi
