@@ -83,7 +83,7 @@ type Config struct {
 type TCPConfig struct {
 	// MaxConns over all listeners. Default 1024.
 	MaxConns int `yaml:"max_conns"`
-	// MaxConnsPerClient from one address. Default 128.
+	// MaxConnsPerClient from one IPv4 address or IPv6 /64. Default 128.
 	MaxConnsPerClient int `yaml:"max_conns_per_client"`
 	// MaxPipelined is how many queries of one connection are worked on at
 	// once; the next is read when one is answered. Default 64.

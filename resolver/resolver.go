@@ -68,7 +68,7 @@ type Resolver struct {
 	cache     *cache.Cache
 	metrics   *metrics
 	flights   flights
-	limits    *tcpLimits
+	limits    *connLimits
 
 	live atomic.Pointer[live]
 
@@ -152,7 +152,7 @@ func New(cfg Config, deps Deps) (*Resolver, error) {
 		now:       deps.Now,
 		cacheFile: deps.CacheFile,
 		inherited: deps.Inherited,
-		limits:    newTCPLimits(cfg.TCP),
+		limits:    newConnLimits(cfg.TCP.MaxConns, cfg.TCP.MaxConnsPerClient),
 		pending:   newShares(cfg.MaxPending, deps.Suffixes),
 		flights:   newFlights(newShares(int(cfg.Upstream.MaxInFlight), deps.Suffixes)),
 	}

@@ -13,62 +13,6 @@ import (
 	"github.com/weirdns/weir/detect"
 )
 
-// tcpLimits is what all TCP connections share.
-type tcpLimits struct {
-	cfg TCPConfig
-	mu  sync.Mutex
-	all int
-	per map[netip.Addr]int
-}
-
-func newTCPLimits(cfg TCPConfig) *tcpLimits {
-	return &tcpLimits{cfg: cfg, per: map[netip.Addr]int{}}
-}
-
-// acquire counts a connection. One whose client is not known yet, behind a
-// proxy, has no address.
-func (l *tcpLimits) acquire(client netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.all >= l.cfg.MaxConns || l.per[client] >= l.cfg.MaxConnsPerClient {
-		return false
-	}
-	l.all++
-	if client.IsValid() {
-		l.per[client]++
-	}
-	return true
-}
-
-func (l *tcpLimits) release(client netip.Addr) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.all--
-	if !client.IsValid() {
-		return
-	}
-	if l.per[client]--; l.per[client] == 0 {
-		delete(l.per, client)
-	}
-}
-
-func (l *tcpLimits) open() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all
-}
-
-// name gives a connection that was counted without one its client.
-func (l *tcpLimits) name(client netip.Addr) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.per[client] >= l.cfg.MaxConnsPerClient {
-		return false
-	}
-	l.per[client]++
-	return true
-}
-
 // tcpServer serves connections on one address (RFC 7766), also over TLS (RFC
 // 7858).
 type tcpServer struct {
