@@ -18,6 +18,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/encode"
+	"github.com/weirdns/weir/pdns/privacy"
 	"go.uber.org/zap"
 )
 
@@ -103,8 +104,8 @@ func TestTheSampleCaptureGivesTheGoldenRecords(t *testing.T) {
 	golden(t, filepath.Join(dir, "sample.pcap"), sample(t))
 	for range 2 {
 		var transactions, cof bytes.Buffer
-		tx := pdns.NewTransactionWriter(&transactions, encode.Native, pdns.ClientTruncated, nil)
-		sums := pdns.NewCOFWriter(&cof, pdns.DefaultConfig().COF, "")
+		tx := pdns.NewTransactionWriter(&transactions, encode.Native, privacy.Plain(privacy.Truncated), nil)
+		sums := pdns.NewCOFWriter(&cof, pdns.DefaultConfig().COF, privacy.Plain(privacy.Truncated), "")
 		c, err := capture.New(capture.DefaultConfig(), capture.Deps{
 			Inspector: inspector{inspect: judge}, Sinks: []detect.Sink{tx, sums}, Log: zap.NewNop(), Registry: prometheus.NewRegistry(),
 		})

@@ -10,6 +10,7 @@ import (
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/privacy"
 )
 
 // cof records transactions synchronously and returns the lines.
@@ -20,7 +21,7 @@ func cof(tb testing.TB, edit func(*pdns.COFConfig), ts ...*detect.Transaction) s
 		edit(&cfg)
 	}
 	var out strings.Builder
-	w := pdns.NewCOFWriter(&out, cfg, "")
+	w := pdns.NewCOFWriter(&out, cfg, privacy.Plain(privacy.Truncated), "")
 	for _, t := range ts {
 		w.Record(t)
 	}
@@ -32,7 +33,7 @@ func cof(tb testing.TB, edit func(*pdns.COFConfig), ts ...*detect.Transaction) s
 
 func TestCOFLineIsWhatOthersPublish(t *testing.T) {
 	var out strings.Builder
-	w := pdns.NewCOFWriter(&out, pdns.DefaultConfig().COF, "edge-1")
+	w := pdns.NewCOFWriter(&out, pdns.DefaultConfig().COF, privacy.Plain(privacy.Truncated), "edge-1")
 	w.Record(answered(t, 0, "WWW.example.com",
 		"www.example.com. 60 IN CNAME Host.Example.COM.", "host.example.com. 60 IN A 192.0.2.1", "host.example.com. 60 IN A 192.0.2.2"))
 	w.Record(answered(t, 7, "www.example.com", "www.example.com. 60 IN CNAME host.example.com."))

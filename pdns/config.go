@@ -3,7 +3,6 @@ package pdns
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/weirdns/weir/pdns/encode"
@@ -52,9 +51,6 @@ type TransactionsConfig struct {
 	// Enabled switches the log on. It says who asked for what, so it is off
 	// unless wanted. Default: false.
 	Enabled bool `yaml:"enabled"`
-	// ClientAddress is how much of a client's address is written: full,
-	// truncated (to /24 and /48) or none. Default: truncated.
-	ClientAddress ClientAddress `yaml:"client_address"`
 	// Format is native (docs/formats.md), zeek, zeek_json, eve, ecs, ocsf, spot or
 	// csv. Default: native.
 	Format encode.Format `yaml:"format"`
@@ -79,8 +75,7 @@ func DefaultConfig() Config {
 			RotateBytes: 64 << 20, MaxBytes: 1 << 30, MaxAge: 720 * time.Hour,
 		},
 		Transactions: TransactionsConfig{
-			ClientAddress: ClientTruncated, QueueBytes: 16 << 20,
-			RotateBytes: 64 << 20, MaxBytes: 1 << 30, MaxAge: 720 * time.Hour,
+			QueueBytes: 16 << 20, RotateBytes: 64 << 20, MaxBytes: 1 << 30, MaxAge: 720 * time.Hour,
 		},
 	}
 }
@@ -121,9 +116,6 @@ func (c *Config) Validate() error {
 	if !c.Transactions.Format.Valid() {
 		errs = append(errs, fmt.Errorf("transactions.format: must be a format, got %d", c.Transactions.Format))
 	}
-	if c.Transactions.ClientAddress > ClientFull {
-		errs = append(errs, fmt.Errorf("transactions.client_address: must be full, truncated or none, got %d", c.Transactions.ClientAddress))
-	}
 	return errors.Join(errs...)
 }
 
@@ -133,80 +125,4 @@ func (c *COFConfig) bounds() bounds {
 
 func (c *TransactionsConfig) bounds() bounds {
 	return bounds{rotateBytes: c.RotateBytes, maxBytes: c.MaxBytes, maxAge: c.MaxAge}
-}
-
-// ClientAddress is how much of a client's address a record holds.
-type ClientAddress uint8
-
-// Ways to write a client. The zero value protects.
-const (
-	ClientTruncated ClientAddress = iota // the /24 or /48 that it is in, as a prefix
-	ClientNone                           // null
-	ClientFull                           // the address
-)
-
-var clientAddressNames = [...]string{ClientTruncated: "truncated", ClientNone: "none", ClientFull: "full"}
-
-// String is the word used in the configuration.
-func (c ClientAddress) String() string { return clientAddressNames[c] }
-
-// MarshalText is String, for the configuration.
-func (c ClientAddress) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
-
-// UnmarshalText reads the word used in the configuration.
-func (c *ClientAddress) UnmarshalText(text []byte) error {
-	for i, name := range clientAddressNames {
-		if string(text) == name {
-			*c = ClientAddress(i)
-			return nil
-		}
-	}
-	return fmt.Errorf("must be full, truncated or none, got %q", text)
-}
-
-// Text is addr as it is shown: whole, as a prefix, or "" for none.
-func (c ClientAddress) Text(addr netip.Addr) string { return string(c.Append(nil, addr)) }
-
-// Append appends addr as far as c lets it be kept, nothing where it does not. A
-// truncated address is written as a prefix, so that nobody takes it for an
-// address.
-func (c ClientAddress) Append(dst []byte, addr netip.Addr) []byte {
-	if c == ClientNone || !addr.IsValid() {
-		return dst
-	}
-	addr = addr.Unmap().WithZone("")
-	if c == ClientFull {
-		return addr.AppendTo(dst)
-	}
-	return truncate(addr).AppendTo(dst)
-}
-
-func truncate(addr netip.Addr) netip.Prefix {
-	bits := 24
-	if addr.Is6() {
-		bits = 48
-	}
-	prefix, _ := addr.Prefix(bits) // fails only for bits over the address's length
-	return prefix
-}
-
-// address is as much of addr as c lets be kept, for formats that take addresses
-// alone: truncated it is the first of its network. The zero Addr is none.
-func (c ClientAddress) address(addr netip.Addr) netip.Addr {
-	addr = addr.Unmap().WithZone("")
-	switch {
-	case c == ClientNone || !addr.IsValid():
-		return netip.Addr{}
-	case c == ClientFull:
-		return addr
-	}
-	return truncate(addr).Addr()
-}
-
-// appendClient appends addr as a JSON value.
-func (c ClientAddress) appendClient(dst []byte, addr netip.Addr) []byte {
-	if c == ClientNone || !addr.IsValid() {
-		return append(dst, "null"...)
-	}
-	return append(c.Append(append(dst, '"'), addr), '"')
 }

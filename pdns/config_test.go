@@ -21,7 +21,7 @@ func TestDefaultConfigIsValidAndReadsBackFromYAML(t *testing.T) {
 	if err := yaml.Unmarshal(text, &got); err != nil || got != want {
 		t.Errorf("%s\nread back as %+v, %v", text, got, err)
 	}
-	if !strings.Contains(string(text), "client_address: truncated") || !strings.Contains(string(text), "flush_interval: 1m0s") {
+	if !strings.Contains(string(text), "flush_interval: 1m0s") {
 		t.Errorf("config text:\n%s", text)
 	}
 }
@@ -29,7 +29,6 @@ func TestDefaultConfigIsValidAndReadsBackFromYAML(t *testing.T) {
 func TestValidateNamesEveryProblem(t *testing.T) {
 	var c pdns.Config
 	c.COF.Enabled, c.COF.RotateBytes, c.COF.MaxBytes = true, 2<<20, 3<<20
-	c.Transactions.ClientAddress = 9
 	err := c.Validate()
 	if err == nil {
 		t.Fatal("valid")
@@ -37,7 +36,7 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 	for _, want := range []string{
 		"cof.flush_interval: must be at least 1s, got 0s", "cof.memory_bytes: must be at least 1048576, got 0",
 		"cof.queue_bytes: ", "cof.max_bytes: must be at least twice rotate_bytes, 4194304, got 3145728", "cof.max_age: must be at least 1h0m0s, got 0s",
-		"transactions.queue_bytes: ", "transactions.rotate_bytes: ", "transactions.client_address: must be full, truncated or none, got 9",
+		"transactions.queue_bytes: ", "transactions.rotate_bytes: ",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in\n%v", want, err)
@@ -45,15 +44,5 @@ func TestValidateNamesEveryProblem(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "cof.rotate_bytes") {
 		t.Errorf("complains of a good field:\n%v", err)
-	}
-}
-
-func TestClientAddressTakesItsThreeWordsOnly(t *testing.T) {
-	var c pdns.ClientAddress
-	if err := yaml.Unmarshal([]byte("none"), &c); err != nil || c != pdns.ClientNone {
-		t.Errorf("none = %v, %v", c, err)
-	}
-	if err := yaml.Unmarshal([]byte("hashed"), &c); err == nil {
-		t.Error("an unknown word was taken")
 	}
 }

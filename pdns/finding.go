@@ -6,12 +6,13 @@ import (
 
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/pdns/privacy"
 )
 
 // FindingWriter writes findings to one stream, a JSON object a line. It may be
 // used by many goroutines.
 type FindingWriter struct {
-	client ClientAddress
+	client *privacy.Guard
 
 	mu   sync.Mutex // guards what is below
 	out  stream
@@ -20,13 +21,16 @@ type FindingWriter struct {
 }
 
 // NewFindingWriter writes to w, with as much of clients' addresses as client
-// says.
-func NewFindingWriter(w io.Writer, client ClientAddress) *FindingWriter {
+// says, and nothing of those that it skips.
+func NewFindingWriter(w io.Writer, client *privacy.Guard) *FindingWriter {
 	return &FindingWriter{client: client, out: stream{w: w}}
 }
 
 // Find writes f and brings it to the stream: findings are few.
 func (w *FindingWriter) Find(f *detect.Finding) {
+	if w.client.Skips(f.Client, f.Name) {
+		return
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	dst := append(w.line[:0], `{"time":"`...)
@@ -34,7 +38,7 @@ func (w *FindingWriter) Find(f *detect.Finding) {
 	dst = append(dst, `","kind":`...)
 	dst = appendJSON(dst, f.Kind.String())
 	dst = append(dst, `,"client":`...)
-	dst = w.client.appendClient(dst, f.Client)
+	dst = appendClient(dst, w.client, f.Client)
 	dst = append(dst, `,"name":`...)
 	dst = w.appendName(dst, f.Name)
 	dst = append(dst, `,"evidence":{`...)

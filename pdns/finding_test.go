@@ -9,6 +9,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/privacy"
 )
 
 func TestAFindingIsOneLine(t *testing.T) {
@@ -17,7 +18,7 @@ func TestAFindingIsOneLine(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	w := pdns.NewFindingWriter(&b, pdns.ClientTruncated)
+	w := pdns.NewFindingWriter(&b, privacy.Plain(privacy.Truncated))
 	f := detect.Finding{
 		Time: time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC), Kind: detect.EncryptedDNS, Client: netip.MustParseAddr("192.0.2.10"),
 		Name: name, Evidence: []detect.Fact{{Key: "server", Value: "9.9.9.9"}, {Key: "sni", Value: "<\n>"}},

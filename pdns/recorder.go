@@ -15,12 +15,14 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/queue"
+	"github.com/weirdns/weir/pdns/privacy"
 	"go.uber.org/zap"
 )
 
@@ -31,6 +33,9 @@ type Deps struct {
 	// Suffixes finds the registered domain where the verdict has none; nil
 	// means the list that the module was built with.
 	Suffixes *dnsname.Suffixes
+	// Privacy says how much of clients is written, and what is not recorded at
+	// all; nil keeps their networks.
+	Privacy *privacy.Guard
 	// Outputs get records beside the files.
 	Outputs []QueuedOutput
 }
@@ -49,6 +54,8 @@ type Recorder struct {
 	cof     *sink   // nil: off
 	all     *sink   // nil: off
 	outputs []queued
+	privacy *privacy.Guard
+	skipped atomic.Uint64
 	buffers sync.Pool
 }
 
@@ -82,7 +89,10 @@ func newRecorder(cfg Config, deps Deps, fs filesystem, now func() time.Time) (*R
 	if deps.Suffixes == nil {
 		deps.Suffixes = dnsname.DefaultSuffixes()
 	}
-	r := &Recorder{buffers: sync.Pool{New: func() any { return new([]byte) }}}
+	if deps.Privacy == nil {
+		deps.Privacy = privacy.Plain(privacy.Truncated)
+	}
+	r := &Recorder{privacy: deps.Privacy, buffers: sync.Pool{New: func() any { return new([]byte) }}}
 	newSink := func(name string, queueBytes int64, b bounds, c func(*rotatingLog, *counts) consumer) *sink {
 		n := &counts{}
 		log := &rotatingLog{fs: fs, dir: cfg.Dir, name: name, bounds: b, now: now}
@@ -98,7 +108,7 @@ func newRecorder(cfg Config, deps Deps, fs filesystem, now func() time.Time) (*R
 	if c := cfg.Transactions; c.Enabled {
 		r.all = newSink("transactions", c.QueueBytes, c.bounds(), func(log *rotatingLog, n *counts) consumer {
 			log.header = c.Format.Header()
-			return &transactionLog{lines: newLines(c.Format, c.ClientAddress, deps.Suffixes), log: log, counts: n}
+			return &transactionLog{lines: newLines(c.Format, deps.Privacy, deps.Suffixes), log: log, counts: n}
 		})
 	}
 	for _, o := range deps.Outputs {
@@ -112,6 +122,12 @@ func newRecorder(cfg Config, deps Deps, fs filesystem, now func() time.Time) (*R
 			return nil, fmt.Errorf("pdns: metrics of %s: %w", s.name, err)
 		}
 	}
+	err := deps.Registry.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "weir_records_skipped_total", Help: "Transactions that privacy.skip_clients or privacy.skip_names keep from being recorded.",
+	}, func() float64 { return float64(r.skipped.Load()) }))
+	if err != nil {
+		return nil, fmt.Errorf("pdns: metrics: %w", err)
+	}
 	return r, nil
 }
 
@@ -124,6 +140,10 @@ func (r *Recorder) Record(t *detect.Transaction) {
 		wanted = r.outputs[i].wants(t)
 	}
 	if !wanted {
+		return
+	}
+	if r.privacy.Skips(t.Query.Client, t.Query.Name) {
+		r.skipped.Add(1)
 		return
 	}
 	buf := r.buffers.Get().(*[]byte)

@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/privacy"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 )
@@ -210,10 +211,51 @@ func TestADirectoryThatCannotBeMadeIsCountedNotFatal(t *testing.T) {
 	}
 }
 
+// newPrivateRecorder is newRecorder with a privacy of its own.
+func newPrivateRecorder(t *testing.T, p privacy.Config) (*pdns.Recorder, string) {
+	t.Helper()
+	guard, err := privacy.New(p, privacy.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := pdns.DefaultConfig()
+	cfg.Dir, cfg.Transactions.Enabled = filepath.Join(t.TempDir(), "records"), true
+	r, err := pdns.New(cfg, pdns.Deps{Log: zap.NewNop(), Registry: prometheus.NewRegistry(), Privacy: guard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, cfg.Dir
+}
+
+// Who is to be skipped is in no file, not even in the sums without clients, nor
+// in what an output gets to see.
+func TestSkippedClientsAndNamesAreRecordedNowhere(t *testing.T) {
+	p := privacy.DefaultConfig()
+	p.SkipClients, p.SkipNames = []string{"198.51.100.0/24"}, []string{"clinic.example"}
+	r, dir := newPrivateRecorder(t, p)
+	stop := run(t, r)
+	for _, one := range []struct{ client, name string }{
+		{"198.51.100.23", "a.example"}, {"203.0.113.1", "www.clinic.example"}, {"203.0.113.1", "kept.example"},
+	} {
+		tx := answered(t, 0, one.name, one.name+". 60 IN A 192.0.2.1")
+		tx.Query.Client = netip.MustParseAddr(one.client)
+		r.Record(tx)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files(t, dir) {
+		text := read(t, filepath.Join(dir, name))
+		if strings.Count(text, "\n") != 1 || !strings.Contains(text, "kept.example") {
+			t.Errorf("%s holds\n%swant the one line of kept.example", name, text)
+		}
+	}
+}
+
 // Whatever the address looks like in text: with none it is in no file at all,
 // and COF never has it.
 func TestNoFileHoldsAnAddressThatIsNotWanted(t *testing.T) {
-	r, dir := newRecorder(t, func(c *pdns.Config) { c.Transactions.ClientAddress = pdns.ClientNone })
+	r, dir := newPrivateRecorder(t, privacy.Config{ClientAddress: privacy.None, KeyRotation: time.Hour})
 	stop := run(t, r)
 	addrs := []string{"198.51.100.23", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:1"}
 	for _, a := range addrs {
@@ -252,6 +294,9 @@ func TestMetricsCountRecordsAndDropsBySink(t *testing.T) {
 	}
 	r.Record(answered(t, 0, "a.example"))
 	want := `
+# HELP weir_records_skipped_total Transactions that privacy.skip_clients or privacy.skip_names keep from being recorded.
+# TYPE weir_records_skipped_total counter
+weir_records_skipped_total 0
 # HELP weir_sink_dropped_total Transactions that a sink has lost, by reason.
 # TYPE weir_sink_dropped_total counter
 weir_sink_dropped_total{reason="disk",sink="cof"} 0

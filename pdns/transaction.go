@@ -1,6 +1,7 @@
 package pdns
 
 import (
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
 	"github.com/weirdns/weir/pdns/encode"
+	"github.com/weirdns/weir/pdns/privacy"
 )
 
 // Bounds of the answers in one line. A message of 64 KiB can hold thousands of
@@ -26,16 +28,16 @@ const timeForm = "2006-01-02T15:04:05.000000000Z"
 
 // lines writes transactions, natively as JSON with every field always there.
 type lines struct {
-	client   ClientAddress
+	client   *privacy.Guard
 	suffixes *dnsname.Suffixes
 	other    *encode.Encoder // nil: the native format
 	buf      []byte          // scratch
 }
 
-func newLines(format encode.Format, client ClientAddress, suffixes *dnsname.Suffixes) lines {
+func newLines(format encode.Format, client *privacy.Guard, suffixes *dnsname.Suffixes) lines {
 	l := lines{client: client, suffixes: suffixes}
 	if format != encode.Native {
-		l.other = encode.New(format, client.address, suffixes)
+		l.other = encode.New(format, client.Address, suffixes)
 	}
 	return l
 }
@@ -54,7 +56,7 @@ func (l *lines) append(dst []byte, t *detect.Transaction) []byte {
 	dst = append(dst, `{"time":"`...)
 	dst = at.AppendFormat(dst, timeForm)
 	dst = append(dst, `","client":`...)
-	dst = l.client.appendClient(dst, t.Query.Client)
+	dst = appendClient(dst, l.client, t.Query.Client)
 	dst = append(dst, `,"transport":`...)
 	dst = appendJSON(dst, t.Query.Transport.String())
 	dst = append(dst, `,"qname":`...)
@@ -208,6 +210,15 @@ func appendLookalike(dst []byte, m *lookalike.Match) []byte {
 	dst = appendJSON(dst, m.Kind.String())
 	dst = append(dst, `,"grade":`...)
 	return append(appendJSON(dst, m.Grade.String()), '}')
+}
+
+// appendClient appends addr as a JSON value, as far as it may be kept.
+func appendClient(dst []byte, g *privacy.Guard, addr netip.Addr) []byte {
+	kept := g.Address(addr)
+	if !kept.IsValid() {
+		return append(dst, "null"...)
+	}
+	return append(g.AppendKept(append(dst, '"'), kept), '"')
 }
 
 // appendScored appends f, which the model said, null if it was not asked.

@@ -7,43 +7,49 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns/encode"
+	"github.com/weirdns/weir/pdns/privacy"
 )
 
 // Writer writes records of one kind straight to one stream, for captures: who
 // records waits for the stream instead of losing anything, which is what a
 // detect.Sink must never do behind a resolver. It belongs to one goroutine.
 type Writer struct {
-	lines *lines     // one of the two
-	sums  *aggregate // the other
-	every int64      // seconds of the data's own time between two flushes of sums
-	begun int64      // when the data of the current sums began
-	out   stream
-	line  []byte // scratch
+	privacy *privacy.Guard
+	lines   *lines     // one of the two
+	sums    *aggregate // the other
+	every   int64      // seconds of the data's own time between two flushes of sums
+	begun   int64      // when the data of the current sums began
+	out     stream
+	line    []byte // scratch
 }
 
 // NewCOFWriter writes COF lines to w. Of cfg it uses FlushInterval, in the time
-// of the data, and MemoryBytes.
-func NewCOFWriter(w io.Writer, cfg COFConfig, sensorID string) *Writer {
+// of the data, and MemoryBytes; of client what is skipped.
+func NewCOFWriter(w io.Writer, cfg COFConfig, client *privacy.Guard, sensorID string) *Writer {
 	return &Writer{
-		sums:  newAggregate(cfg.MemoryBytes, sensorID),
-		every: int64(cfg.FlushInterval.Seconds()),
-		out:   stream{w: w},
+		privacy: client,
+		sums:    newAggregate(cfg.MemoryBytes, sensorID),
+		every:   int64(cfg.FlushInterval.Seconds()),
+		out:     stream{w: w},
 	}
 }
 
 // NewTransactionWriter writes transaction lines to w, behind the header that the
 // format may have. A nil suffixes is the list that the module was built with.
-func NewTransactionWriter(w io.Writer, format encode.Format, client ClientAddress, suffixes *dnsname.Suffixes) *Writer {
+func NewTransactionWriter(w io.Writer, format encode.Format, client *privacy.Guard, suffixes *dnsname.Suffixes) *Writer {
 	if suffixes == nil {
 		suffixes = dnsname.DefaultSuffixes()
 	}
 	l := newLines(format, client, suffixes)
-	return &Writer{lines: &l, out: stream{w: w, buf: []byte(format.Header())}}
+	return &Writer{privacy: client, lines: &l, out: stream{w: w, buf: []byte(format.Header())}}
 }
 
 // Record writes t, or adds it to the sums. After an error of the stream it does
 // nothing but count; Close returns the error.
 func (w *Writer) Record(t *detect.Transaction) {
+	if w.privacy.Skips(t.Query.Client, t.Query.Name) {
+		return
+	}
 	if w.lines != nil {
 		w.line = w.lines.append(w.line[:0], t)
 		w.out.row(w.line, t.Query.Time.Unix())

@@ -12,6 +12,7 @@ import (
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/pdns/store"
 	"github.com/weirdns/weir/resolver"
 	"github.com/weirdns/weir/rpz"
@@ -33,6 +34,8 @@ type config struct {
 	Detect   detect.Config   `yaml:"detect"`
 	Lists    []listConfig    `yaml:"lists"`
 	Records  pdns.Config     `yaml:"records"`
+	// Privacy is how much of clients anything keeps. (start)
+	Privacy privacy.Config `yaml:"privacy"`
 	// RPZOut is the zone file for other servers. (start)
 	RPZOut rpz.Config `yaml:"rpz_out"`
 	// Store is the passive DNS database that weir query asks.
@@ -76,6 +79,7 @@ func defaultConfig() config {
 		Resolver: resolver.DefaultConfig(),
 		Detect:   detect.DefaultConfig(),
 		Records:  records,
+		Privacy:  privacy.DefaultConfig(),
 		RPZOut:   rpz.DefaultConfig(),
 		Store:    store.DefaultConfig(),
 		Capture:  capture.DefaultConfig(),
@@ -150,6 +154,7 @@ func checkConfig(cfg *config, doc *document) error {
 	doc.add("resolver", cfg.Resolver.Validate())
 	doc.add("detect", cfg.Detect.Validate())
 	doc.add("records", cfg.Records.Validate())
+	doc.add("privacy", cfg.Privacy.Validate())
 	doc.add("store", cfg.Store.Validate())
 	doc.add("capture", cfg.Capture.Validate())
 	doc.add("rpz_out", cfg.RPZOut.Validate())
@@ -181,6 +186,18 @@ func checkConfig(cfg *config, doc *document) error {
 		}
 	}
 	return exitWith(exitConfig, doc.err())
+}
+
+// privacyFor is the privacy of a command that is told how much to keep and has
+// no state folder.
+func (c *config) privacyFor(m privacy.Mode) (*privacy.Guard, error) {
+	p := c.Privacy
+	p.ClientAddress = m
+	if m != privacy.Hash && m != privacy.IPCrypt {
+		p.KeyFile = "" // that of another mode
+	}
+	g, err := privacy.New(p, privacy.Deps{})
+	return g, exitWith(exitConfig, err)
 }
 
 // placed gives an error of the policy its path in the file: detect knows lists

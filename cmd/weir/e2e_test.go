@@ -263,7 +263,8 @@ detect:
 lists:
   - {name: urlhaus, format: urlhaus, file: %q}
 records:
-  transactions: {enabled: true, client_address: none}
+  transactions: {enabled: true}
+privacy: {client_address: none}
 `, up.Addr(), urlhaus))
 	p := startWeir(t, "-c", conf, "--state", state, "--admin", "127.0.0.1:0")
 	v4, v6 := p.listen[0], p.listen[1]

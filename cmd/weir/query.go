@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/weirdns/weir/internal/dnsname"
-	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/pdns/query"
 	"github.com/weirdns/weir/pdns/store"
 	"github.com/weirdns/weir/pdns/tally"
@@ -67,7 +67,7 @@ func (s *service) stats(*http.Request) (any, error) { return s.tally.Report(), n
 func (s *service) investigate(r *http.Request) (out any, err error) {
 	v := r.URL.Query()
 	err = s.store.View(func(reader *store.Reader) error {
-		out, err = lookInto(r.Context(), reader, v.Get("client"), v.Get("name"))
+		out, err = lookInto(r.Context(), reader, s.privacy, v.Get("client"), v.Get("name"))
 		return err
 	})
 	switch {
@@ -83,8 +83,10 @@ func (s *service) investigate(r *http.Request) (out any, err error) {
 
 var errWhat = errors.New("a client's address or a name is needed")
 
-// lookInto investigates a client or a name: one of the two is not empty.
-func lookInto(ctx context.Context, r *store.Reader, client, name string) (any, error) {
+// lookInto investigates a client or a name: one of the two is not empty. The
+// guard knows how clients are written now; without one they are looked for as
+// they are given.
+func lookInto(ctx context.Context, r *store.Reader, guard *privacy.Guard, client, name string) (any, error) {
 	if (client == "") == (name == "") {
 		return nil, errWhat
 	}
@@ -97,7 +99,7 @@ func lookInto(ctx context.Context, r *store.Reader, client, name string) (any, e
 	}
 	// The store may have kept less of the address than is asked for.
 	var last *query.ClientReport
-	for _, text := range clientTexts(client) {
+	for _, text := range clientTexts(guard, client) {
 		report, err := query.Client(ctx, r, text)
 		if err != nil {
 			return nil, err
@@ -109,12 +111,15 @@ func lookInto(ctx context.Context, r *store.Reader, client, name string) (any, e
 	return last, nil
 }
 
-func clientTexts(client string) []string {
+func clientTexts(guard *privacy.Guard, client string) (out []string) {
 	addr, err := netip.ParseAddr(client)
 	if err != nil {
 		return []string{client}
 	}
-	return []string{string(pdns.ClientFull.Append(nil, addr)), string(pdns.ClientTruncated.Append(nil, addr))}
+	if guard != nil {
+		out = append(out, guard.Text(addr))
+	}
+	return append(out, privacy.Plain(privacy.Full).Text(addr), privacy.Plain(privacy.Truncated).Text(addr))
 }
 
 // storeFolder is the database's folder in the state folder.
@@ -263,7 +268,7 @@ func (c *investigateCmd) Run(std stdio) error {
 		}
 		return ctl.call(context.Background(), http.MethodGet, "/api/v1/investigate?"+v.Encode(), nil, into)
 	}, func(r *store.Reader) error {
-		report, err := lookInto(context.Background(), r, client, name)
+		report, err := lookInto(context.Background(), r, nil, client, name)
 		clientReport, _ = report.(*query.ClientReport)
 		nameReport, _ = report.(*query.Report)
 		return err

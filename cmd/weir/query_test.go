@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -102,6 +103,30 @@ func TestThePassiveDNSDatabaseIsAsked(t *testing.T) {
 	}
 	if _, errs := weir(t, exitUsage, "query", "a..b", "--since", "whenever"); !strings.Contains(errs, "is no name") || !strings.Contains(errs, "since: ") {
 		t.Errorf("a wrong question: %s", errs)
+	}
+}
+
+// With hash no file of the state has the client's address, and it is still found
+// by it, as long as its key lives.
+func TestHashedClientIsInvestigatedByItsAddress(t *testing.T) {
+	up := dnstest.NewServer(t, "example.com", "@ SOA ns admin 1 3600 600 86400 60\nwww A 192.0.2.1\n")
+	state := t.TempDir()
+	conf := writeFile(t, filepath.Join(t.TempDir(), "weir.yaml"), "state_dir: "+state+"\nstore: {clients: true}\nrecords: {transactions: {enabled: true}}\nprivacy: {client_address: hash, skip_names: [private.example.com]}\n")
+	p := startWeir(t, "-c", conf, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "")
+	p.ask("udp", p.listen[0], "private.example.com.", dns.TypeA)
+	p.ask("udp", p.listen[0], "www.example.com.", dns.TypeA)
+	untilTrue(t, "weir investigate", func() bool {
+		out, _ := try("investigate", "127.0.0.1", "-c", conf)
+		return strings.Contains(out, "www.example.com") && !strings.Contains(out, "private")
+	})
+	out, _ := weir(t, exitOK, "investigate", "www.example.com", "-c", conf)
+	if !strings.Contains(out, "100::") || strings.Contains(out, "127.0.0") {
+		t.Errorf("who asked is shown as\n%s", out)
+	}
+	p.stop()
+	text, err := os.ReadFile(filepath.Join(state, "records", "transactions.jsonl"))
+	if err != nil || strings.Count(string(text), "\n") != 1 || !strings.Contains(string(text), `"client":"100::`) {
+		t.Errorf("transactions (%v):\n%s", err, text)
 	}
 }
 

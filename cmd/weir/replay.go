@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -16,19 +15,19 @@ import (
 	"github.com/klauspost/compress/gzip"
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
-	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/replay"
 	"go.uber.org/zap"
 )
 
 // replayCmd says what a configuration would have done with past traffic.
 type replayCmd struct {
-	Files         []string           `arg:"" name:"file" help:"Captures, or DNS logs of weir, Zeek (TSV, JSON) or Suricata (EVE), plain or gzip; \"-\" is standard input, read as a capture."`
-	Conf          string             `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
-	Compare       string             `placeholder:"FILE" help:"Another configuration: say what it would have done otherwise."`
-	Top           int                `default:"50" help:"How many names are listed."`
-	JSON          bool               `name:"json" help:"Write one JSON object instead of text."`
-	ClientAddress pdns.ClientAddress `default:"truncated" placeholder:"full|truncated|none" help:"How much of clients' addresses the report holds."`
+	Files         []string     `arg:"" name:"file" help:"Captures, or DNS logs of weir, Zeek (TSV, JSON) or Suricata (EVE), plain or gzip; \"-\" is standard input, read as a capture."`
+	Conf          string       `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
+	Compare       string       `placeholder:"FILE" help:"Another configuration: say what it would have done otherwise."`
+	Top           int          `default:"50" help:"How many names are listed."`
+	JSON          bool         `name:"json" help:"Write one JSON object instead of text."`
+	ClientAddress privacy.Mode `default:"truncated" placeholder:"truncated|none|hash|ipcrypt|full" help:"How much of clients' addresses the report holds."`
 }
 
 // Validate checks the flags, for kong.
@@ -97,8 +96,11 @@ func (c *replayCmd) judge(conf string) (*judge, *config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	show := func(a netip.Addr) string { return c.ClientAddress.Text(a) }
-	return &judge{detection: d, report: replay.NewReport(show)}, cfg, d.load()
+	guard, err := cfg.privacyFor(c.ClientAddress)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &judge{detection: d, report: replay.NewReport(guard.Text)}, cfg, d.load()
 }
 
 // replayer has every transaction judged. It is the sink of the captures.

@@ -30,7 +30,7 @@ func restrict(cfg *config, configFile string, log *zap.Logger) error {
 func (c *config) paths(configFile string) (p sandbox.Paths) {
 	read := []string{
 		configFile, c.Resolver.TLS.CertFile, c.Resolver.TLS.KeyFile, c.Resolver.Upstream.CAFile,
-		c.Detect.Model.Path, c.Detect.Model.ShadowPath, c.Store.TokenFile,
+		c.Detect.Model.Path, c.Detect.Model.ShadowPath, c.Store.TokenFile, c.Privacy.KeyFile,
 	}
 	for _, l := range c.Lists {
 		read = append(read, l.File, l.AuthKeyFile)

@@ -17,6 +17,7 @@ import (
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/inherit"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/pdns/store"
 	"github.com/weirdns/weir/pdns/tally"
 	"github.com/weirdns/weir/resolver"
@@ -144,6 +145,7 @@ type service struct {
 	detection *detection
 	site      *siteKeeper    // nil: there is no place to keep it
 	records   *pdns.Recorder // nil: there is no place to record to
+	privacy   *privacy.Guard // nil with records
 	store     *store.Store   // nil: off, or no place for it
 	tally     *tally.Tally   // beside the store
 	token     string         // for the store on the admin listener; "": none
@@ -189,11 +191,14 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	sinks := []detect.Sink{s.detection.detector}
 	if s.stateless == nil {
 		s.site = newSiteKeeper(cfg.StateDir, s.detection.detector.Site(), log.Named("detect"), s.registry)
+		if s.privacy, err = privacy.New(cfg.Privacy, privacy.Deps{Dir: cfg.StateDir, Log: log.Named("privacy")}); err != nil {
+			return nil, exitWith(exitConfig, err)
+		}
 		outputs, err := s.outputs(cfg)
 		if err != nil {
 			return nil, err
 		}
-		if s.records, err = pdns.New(cfg.Records, pdns.Deps{Log: log.Named("records"), Registry: s.registry, Outputs: outputs}); err != nil {
+		if s.records, err = pdns.New(cfg.Records, pdns.Deps{Log: log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: outputs}); err != nil {
 			return nil, fmt.Errorf("records: %w", err)
 		}
 		sinks = append(sinks, s.records)
@@ -245,12 +250,12 @@ func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 			return nil, err
 		}
 		s.store, err = store.New(cfg.Store, store.Deps{
-			Log: s.log.Named("store"), Registry: s.registry, ClientText: cfg.Records.Transactions.ClientAddress.Append,
+			Log: s.log.Named("store"), Registry: s.registry, ClientText: s.privacy.Append,
 		})
 		if err != nil {
 			return nil, err
 		}
-		clients := cfg.Records.Transactions.ClientAddress.Append
+		clients := s.privacy.Append
 		if !cfg.Store.Clients {
 			clients = nil
 		}
@@ -286,7 +291,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 		back = append(back, task{"site scores", s.site.run})
 	}
 	if s.records != nil {
-		back = append(back, task{"records", s.records.Run})
+		back = append(back, task{"records", s.records.Run}, task{"privacy", s.privacy.Run})
 	}
 	err := runStages(ctx, front, back)
 	s.log.Info("weir stopped", zap.Error(err))
@@ -341,6 +346,9 @@ func rehearse(cfg *config) error {
 	}
 	if _, err = newUpstreams(cfg.Resolver.Upstream, log, reg); err != nil {
 		return exitWith(exitConfig, err)
+	}
+	if err := cfg.Privacy.CheckFiles(); err != nil {
+		return exitWith(exitConfig, fmt.Errorf("privacy.%w", err))
 	}
 	if cfg.explicitState {
 		if err := canMake(cfg.StateDir); err != nil {

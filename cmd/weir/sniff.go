@@ -17,6 +17,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/encode"
+	"github.com/weirdns/weir/pdns/privacy"
 	"go.uber.org/zap"
 )
 
@@ -24,20 +25,20 @@ import (
 // output for "-"; from interfaces, without any, the records of the
 // configuration.
 type sniffCmd struct {
-	Read          string             `short:"r" placeholder:"FILE" help:"Capture to read, or a folder of them: pcap or pcapng, plain, gzip or zstd; \"-\" is standard input."`
-	Input         string             `arg:"" optional:"" name:"file" help:"The same, without the flag."`
-	Interface     []string           `short:"i" placeholder:"NAME" sep:"none" help:"Interface to read; may be repeated. Overrides capture.live.interfaces."`
-	Dnstap        []string           `placeholder:"ADDR" sep:"none" help:"Take dnstap from resolvers at unix:PATH or tcp:IP:PORT; may be repeated. Overrides capture.dnstap.listen."`
-	Follow        bool               `short:"f" help:"Read the file as it grows, or new files of the folder as they come, until SIGTERM."`
-	Conf          string             `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
-	Transactions  string             `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
-	COF           string             `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
-	Findings      string             `placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers and answers that contradict each other, and write one JSON line for each; \"-\" is standard output."`
-	Summary       string             `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default for captures if no other output is asked for."`
-	Format        encode.Format      `default:"native" placeholder:"native|zeek|zeek_json|eve|ecs|ocsf|spot|csv" help:"Form of the transactions."`
-	ClientAddress pdns.ClientAddress `default:"truncated" placeholder:"full|truncated|none" help:"How much of clients' addresses transactions and findings hold."`
-	Admin         *string            `placeholder:"ADDR" help:"While it goes on (interfaces, dnstap, --follow): address for metrics and health; empty switches them off. Overrides admin.listen."`
-	State         string             `placeholder:"DIR" help:"While it goes on: state folder. Overrides state_dir."`
+	Read          string        `short:"r" placeholder:"FILE" help:"Capture to read, or a folder of them: pcap or pcapng, plain, gzip or zstd; \"-\" is standard input."`
+	Input         string        `arg:"" optional:"" name:"file" help:"The same, without the flag."`
+	Interface     []string      `short:"i" placeholder:"NAME" sep:"none" help:"Interface to read; may be repeated. Overrides capture.live.interfaces."`
+	Dnstap        []string      `placeholder:"ADDR" sep:"none" help:"Take dnstap from resolvers at unix:PATH or tcp:IP:PORT; may be repeated. Overrides capture.dnstap.listen."`
+	Follow        bool          `short:"f" help:"Read the file as it grows, or new files of the folder as they come, until SIGTERM."`
+	Conf          string        `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
+	Transactions  string        `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
+	COF           string        `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
+	Findings      string        `placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers and answers that contradict each other, and write one JSON line for each; \"-\" is standard output."`
+	Summary       string        `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default for captures if no other output is asked for."`
+	Format        encode.Format `default:"native" placeholder:"native|zeek|zeek_json|eve|ecs|ocsf|spot|csv" help:"Form of the transactions."`
+	ClientAddress privacy.Mode  `default:"truncated" placeholder:"truncated|none|hash|ipcrypt|full" help:"How much of clients' addresses transactions and findings hold. The keys of hash and ipcrypt are in privacy.key_file; without it hash has one that is forgotten at the end."`
+	Admin         *string       `placeholder:"ADDR" help:"While it goes on (interfaces, dnstap, --follow): address for metrics and health; empty switches them off. Overrides admin.listen."`
+	State         string        `placeholder:"DIR" help:"While it goes on: state folder. Overrides state_dir."`
 }
 
 // Validate checks the flags against each other, for kong.
@@ -115,6 +116,9 @@ func (c *sniffCmd) Run(std stdio) error {
 	if err := s.detection.load(); err != nil {
 		return err
 	}
+	if s.privacy, err = cfg.privacyFor(c.ClientAddress); err != nil {
+		return err
+	}
 	if c.Read == "" || c.Follow {
 		return s.watch(ctx)
 	}
@@ -130,7 +134,8 @@ type sniffer struct {
 	detection *detection
 	std       stdio
 	open      outputs
-	summary   io.Writer // nil: not asked for
+	privacy   *privacy.Guard // of the files that were asked for
+	summary   io.Writer      // nil: not asked for
 	findings  []detect.FindingSink
 	lock      *os.File // of the state folder
 }
@@ -147,7 +152,7 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 		if err != nil {
 			return nil, err
 		}
-		w := pdns.NewTransactionWriter(f, c.Format, c.ClientAddress, nil)
+		w := pdns.NewTransactionWriter(f, c.Format, s.privacy, nil)
 		sinks = append(sinks, s.open.writer(c.Transactions, w))
 	}
 	if c.COF != "" {
@@ -155,7 +160,7 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 		if err != nil {
 			return nil, err
 		}
-		w := pdns.NewCOFWriter(f, s.cfg.Records.COF, s.cfg.Records.SensorID)
+		w := pdns.NewCOFWriter(f, s.cfg.Records.COF, s.privacy, s.cfg.Records.SensorID)
 		sinks = append(sinks, s.open.writer(c.COF, w))
 	}
 	if c.Findings != "" {
@@ -163,7 +168,7 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 		if err != nil {
 			return nil, err
 		}
-		w := pdns.NewFindingWriter(f, c.ClientAddress)
+		w := pdns.NewFindingWriter(f, s.privacy)
 		s.findings = append(s.findings, w)
 		s.open.closes(c.Findings, w)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/web"
 	"go.uber.org/zap"
 )
@@ -20,16 +21,16 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	back := []task{{"outputs", s.open.tend}}
+	back := []task{{"outputs", s.open.tend}, {"privacy of outputs", s.privacy.Run}}
 	records := "files"
 	if s.cmd.Transactions == "" && s.cmd.COF == "" {
-		recorder, err := s.recorder()
+		recorder, guard, err := s.recorder()
 		if err != nil {
 			return err
 		}
 		records = s.cfg.Records.Dir
 		sinks = append(sinks, recorder)
-		back = append(back, task{"records", recorder.Run})
+		back = append(back, task{"records", recorder.Run}, task{"privacy", guard.Run})
 	}
 	reader, err := capture.New(s.cfg.Capture, capture.Deps{
 		Inspector: s.detection.detector, Sinks: sinks, Findings: s.findings, Log: s.log.Named("capture"), Registry: s.registry,
@@ -64,20 +65,24 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 
 // recorder is the records of the configuration, in a state folder that nobody
 // else writes to.
-func (s *sniffer) recorder() (*pdns.Recorder, error) {
+func (s *sniffer) recorder() (*pdns.Recorder, *privacy.Guard, error) {
 	if err := makeStateDir(s.cfg); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Never given back: the lock is the process's.
 	var err error
 	if s.lock, err = lockState(s.cfg.StateDir); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	r, err := pdns.New(s.cfg.Records, pdns.Deps{Log: s.log.Named("records"), Registry: s.registry})
+	guard, err := privacy.New(s.cfg.Privacy, privacy.Deps{Dir: s.cfg.StateDir, Log: s.log.Named("privacy")})
 	if err != nil {
-		return nil, fmt.Errorf("records: %w", err)
+		return nil, nil, exitWith(exitConfig, err)
 	}
-	return r, nil
+	r, err := pdns.New(s.cfg.Records, pdns.Deps{Log: s.log.Named("records"), Registry: s.registry, Privacy: guard})
+	if err != nil {
+		return nil, nil, fmt.Errorf("records: %w", err)
+	}
+	return r, guard, nil
 }
 
 // opened is a source that is open: run it, or close it.

@@ -32,6 +32,7 @@ var level = map[string]int{
 	"pdns":              5,
 	"pdns/encode":       4,
 	"pdns/store":        4,
+	"pdns/privacy":      2,
 	"pdns/tally":        4,
 	"pdns/query":        5,
 	"detect":            3,

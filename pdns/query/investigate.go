@@ -60,7 +60,7 @@ type Report struct {
 }
 
 // ErrNoClients says that the store knows no client.
-var ErrNoClients = errors.New("no client is kept: set store.clients (and records.transactions.client_address) to keep who asks for what")
+var ErrNoClients = errors.New("no client is kept: set store.clients (and privacy.client_address) to keep who asks for what")
 
 // Client finds what a client asked for, written as the store writes clients.
 func Client(ctx context.Context, r *store.Reader, client string) (*ClientReport, error) {
