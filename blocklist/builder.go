@@ -34,6 +34,7 @@ type builder struct {
 	shop  workshop
 	set   set
 	parts [partitions]part
+	free  [][]byte // chunks that are in the file now, for other notes
 	spill spill
 	held  int // octets of notes in memory
 	count int // entries added, doubles included
@@ -123,7 +124,7 @@ func (b *builder) note(info string) error {
 	}
 	b.count++
 	b.held += len(b.buf)
-	p.append(b.buf)
+	b.append(p, b.buf)
 	if b.held >= b.spillFrom && b.spill.usable(b.shop) {
 		b.spillAll()
 	}
@@ -137,8 +138,8 @@ type part struct {
 	chunks  [][]byte
 }
 
-// append adds a note. A note is never cut in two.
-func (p *part) append(note []byte) {
+// append adds a note to p. A note is never cut in two.
+func (b *builder) append(p *part, note []byte) {
 	p.size += len(note)
 	if n := len(p.chunks); n > 0 {
 		last := p.chunks[n-1]
@@ -147,7 +148,13 @@ func (p *part) append(note []byte) {
 			p.chunks[n-1] = append(last, note...)
 			return
 		}
-		p.chunks = append(p.chunks, append(make([]byte, 0, chunkSize), note...))
+		var c []byte
+		if last := len(b.free) - 1; last >= 0 {
+			c, b.free = b.free[last], b.free[:last]
+		} else {
+			c = make([]byte, 0, chunkSize)
+		}
+		p.chunks = append(p.chunks, append(c, note...))
 		return
 	}
 	p.chunks = append(p.chunks, append([]byte(nil), note...))
@@ -165,7 +172,11 @@ func (b *builder) spillAll() {
 			}
 			b.held -= len(c)
 			p.spilled = append(p.spilled, seg)
-			p.chunks[n] = c[:0]
+			if n == 0 {
+				p.chunks[0] = c[:0]
+			} else {
+				b.free = append(b.free, c[:0])
+			}
 		}
 		p.chunks = p.chunks[:min(len(p.chunks), 1)]
 	}

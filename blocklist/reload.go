@@ -47,7 +47,11 @@ func (l *Lists) Reload(cfgs []Config) error {
 		return err
 	}
 	for _, f := range files {
+		l.mu.Lock()
+		before := f.s.list
+		l.mu.Unlock()
 		_ = l.settle(f.s, f.data, nil, func() { f.s.stamp = f.stamp }) // there is no error to return
+		l.swapped(f.s, before)
 	}
 	l.mu.Lock()
 	now := time.Now()

@@ -18,6 +18,13 @@ import (
 // and 32 options fits many times over. A longer one is cut and then malformed.
 const maxQuery = 4096
 
+// receiveBuffer is what a socket holds of queries that wait for their worker, in
+// octets as the kernel counts them: some 2,700 queries. The system's own default
+// is full after a tenth of that, which is what comes in a short while in which a
+// busy machine lets weir have no processor. More would only let queries grow
+// old: clients ask again after a second or so.
+const receiveBuffer = 1 << 20
+
 // udpServer is one address, served by several sockets that share its port
 // (SO_REUSEPORT) with one worker each: the kernel spreads clients over them,
 // and workers share nothing.
@@ -51,6 +58,7 @@ func listenUDP(addr string, workers int, s *Resolver) (*udpServer, error) {
 			return nil, fmt.Errorf("listen on %s/udp: %w", addr, err)
 		}
 		conn := pc.(*net.UDPConn)
+		_ = conn.SetReadBuffer(receiveBuffer) // the system gives what it allows
 		u.sockets = append(u.sockets, conn)
 		addr = conn.LocalAddr().String() // port 0: the others take the first one's port
 		if !reusePortSpreads {
