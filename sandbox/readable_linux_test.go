@@ -27,7 +27,7 @@ func TestFolderBehindALinkStaysReadable(t *testing.T) {
 	if err := os.Symlink("../archive/cert1.pem", cert); err != nil {
 		t.Fatal(err)
 	}
-	dirs, files, err := readable([]string{cert, "/dev/null"})
+	dirs, files, err := readable([]string{cert, "/dev/null"}, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,8 +63,13 @@ func (c *Config) ids() (uid, gid int, err error) {
 
 // Paths are what the process needs of the file system.
 type Paths struct {
-	Read  []string // files and folders; of a file its folder, so that it can be replaced
-	Write []string // folders, and all below them
+	Read []string // files and folders; of a file its folder, so that it can be replaced
+	// Own are weir's own folders, which are written with all below them. Those
+	// that are missing are made, and with Config.User they become that user's.
+	Own []string
+	// Write are folders of others that are written, with all below them. Whose
+	// they are stays as it is.
+	Write []string
 }
 
 // Applied is what was done.

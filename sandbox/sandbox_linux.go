@@ -28,8 +28,9 @@ var always = []string{
 // bound. An error means that something was wanted and could have been done, but
 // was not: whoever asked for a sandbox must not go on without.
 func Apply(cfg Config, paths Paths) (done Applied, err error) {
+	makeFolders(paths.Own)
 	if cfg.User != "" {
-		if err := become(cfg, paths.Write); err != nil {
+		if err := become(cfg, paths.Own); err != nil {
 			return done, fmt.Errorf("user: %w", err)
 		}
 		done.User = true
@@ -42,9 +43,11 @@ func Apply(cfg Config, paths Paths) (done Applied, err error) {
 	default:
 		return done, fmt.Errorf("capabilities: %w", err)
 	}
-	if err := restrictFiles(cfg, paths); err != nil {
+	stuck, err := restrictFiles(cfg, paths)
+	if err != nil {
 		return done, fmt.Errorf("landlock: %w", err)
 	}
+	done.Missing = append(done.Missing, stuck...)
 	if done.Landlock = landlockABI() > 0; !done.Landlock {
 		done.Missing = append(done.Missing, "landlock")
 	}
@@ -57,6 +60,17 @@ func Apply(cfg Config, paths Paths) (done Applied, err error) {
 		return done, fmt.Errorf("seccomp: %w", err)
 	}
 	return done, nil
+}
+
+// makeFolders makes those that are missing: nothing can be made beside what
+// landlock leaves, and there is nothing to leave where there is no folder yet.
+// One that cannot be made is for who writes there to complain about.
+func makeFolders(dirs []string) {
+	for _, dir := range dirs {
+		if os.MkdirAll(filepath.Dir(dir), 0o755) == nil {
+			_ = os.Mkdir(dir, 0o750)
+		}
+	}
 }
 
 // become turns root into cfg's user, who gets the folders that are written.
@@ -107,24 +121,37 @@ func dropCapabilities() error {
 	return nil
 }
 
-// restrictFiles leaves what paths name.
-func restrictFiles(cfg Config, paths Paths) error {
-	dirs, files, err := readable(append(append(always[:len(always):len(always)], cfg.Read...), paths.Read...))
+// restrictFiles leaves what paths name. stuck says what cannot be read any more
+// once it was replaced.
+func restrictFiles(cfg Config, paths Paths) (stuck []string, err error) {
+	dirs, files, err := readable(always, false)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return landlock.V5.BestEffort().RestrictPaths(
-		landlock.ROFiles(files...).IgnoreIfMissing(),
-		landlock.RODirs(dirs...).IgnoreIfMissing(),
-		landlock.RWDirs(paths.Write...).IgnoreIfMissing(),
+	// All of /etc is readable for anybody, but for root that includes its secrets.
+	whole := os.Geteuid() != 0
+	moreDirs, moreFiles, err := readable(append(cfg.Read[:len(cfg.Read):len(cfg.Read)], paths.Read...), whole)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range moreFiles {
+		if filepath.Dir(f) == "/etc" {
+			stuck = append(stuck, "reading "+f+" after it was replaced: it needs a folder of its own, or sandbox.user")
+		}
+	}
+	return stuck, landlock.V5.BestEffort().RestrictPaths(
+		landlock.ROFiles(append(files, moreFiles...)...).IgnoreIfMissing(),
+		landlock.RODirs(append(dirs, moreDirs...)...).IgnoreIfMissing(),
+		landlock.RWDirs(append(paths.Own[:len(paths.Own):len(paths.Own)], paths.Write...)...).IgnoreIfMissing(),
 	)
 }
 
 // readable is what must be left so that paths can be read now and later. For a
 // file that is its folder, as whoever replaces a file makes a new one beside it;
 // for a link its own folder and that of what it leads to, where the next one
-// will be too, as with certificates that are renewed.
-func readable(paths []string) (dirs, files []string, err error) {
+// will be too, as with certificates that are renewed. In /etc that folder is
+// much, so it is left only for etc.
+func readable(paths []string, etc bool) (dirs, files []string, err error) {
 	for _, p := range paths {
 		p, err := filepath.Abs(p)
 		if err != nil {
@@ -135,7 +162,7 @@ func readable(paths []string) (dirs, files []string, err error) {
 			switch dir := filepath.Dir(p); {
 			case err == nil && info.IsDir():
 				dirs = append(dirs, p)
-			case dir == "/etc" || dir == "/dev" || dir == "/":
+			case dir == "/etc" && !etc || dir == "/dev" || dir == "/":
 				if err == nil {
 					files = append(files, p) // not all that lies beside these
 				}

@@ -41,8 +41,11 @@ type report struct {
 func child(dir string) {
 	var r report
 	cfg := sandbox.Config{Enabled: true, User: os.Getenv(childEnv + "_USER")}
+	etc := os.Getenv(childEnv + "_ETC") // what a configuration in /etc itself is
 	applied, err := sandbox.Apply(cfg, sandbox.Paths{
-		Read: []string{filepath.Join(dir, "read", "weir.yaml")}, Write: []string{filepath.Join(dir, "state")},
+		Read:  []string{filepath.Join(dir, "read", "weir.yaml"), etc},
+		Own:   []string{filepath.Join(dir, "state"), filepath.Join(dir, "new", "store")},
+		Write: []string{filepath.Join(dir, "others")},
 	})
 	r.Applied, r.Can = applied, map[string]bool{}
 	if err != nil {
@@ -70,6 +73,11 @@ func child(dir string) {
 	try("rename in state", func() error {
 		return os.Rename(filepath.Join(dir, "state", "file"), filepath.Join(dir, "state", "other"))
 	})
+	try("write in a folder that was missing", write(filepath.Join(dir, "new", "store", "file")))
+	try("write beside it", write(filepath.Join(dir, "new", "file")))
+	try("write in a folder of others", write(filepath.Join(dir, "others", "file")))
+	try("read file in /etc", open(etc))
+	try("read replaced file in /etc", open(etc+".new"))
 	try("read outside", open(filepath.Join(dir, "secret", "key")))
 	try("write outside", write(filepath.Join(dir, "secret", "file")))
 	try("write config", write(filepath.Join(dir, "read", "file")))
@@ -130,7 +138,7 @@ func inside(t *testing.T, user string) report {
 	for p := dir; len(p) > len(os.TempDir()); p = filepath.Dir(p) {
 		_ = os.Chmod(p, 0o755)
 	}
-	for _, sub := range []string{"read", "state", "secret"} {
+	for _, sub := range []string{"read", "state", "secret", "others"} {
 		if err := os.Mkdir(filepath.Join(dir, sub), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -145,7 +153,7 @@ func inside(t *testing.T, user string) report {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), exe)
-	cmd.Env = append(os.Environ(), childEnv+"="+dir, childEnv+"_USER="+user)
+	cmd.Env = append(os.Environ(), childEnv+"="+dir, childEnv+"_USER="+user, childEnv+"_ETC="+inEtc(t))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	var r report
@@ -158,7 +166,29 @@ func inside(t *testing.T, user string) report {
 	return r
 }
 
-var needed = []string{"read config", "read replaced config", "write state", "rename in state", "udp", "tcp", "interfaces", "threads"}
+// inEtc makes a file in /etc, and one that is what it would be replaced with:
+// neither is anything special to the kernel. Where that cannot be done, it is a
+// file that is not there.
+func inEtc(t *testing.T) string {
+	t.Helper()
+	f, err := os.CreateTemp("/etc", "weir-test-*")
+	if err != nil {
+		return "/etc/weir-test-is-not-root"
+	}
+	_ = f.Close()
+	t.Cleanup(func() { _ = os.Remove(f.Name()) })
+	t.Cleanup(func() { _ = os.Remove(f.Name() + ".new") })
+	for _, path := range []string{f.Name(), f.Name() + ".new"} {
+		if err := errors.Join(os.WriteFile(path, nil, 0o644), os.Chmod(path, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f.Name()
+}
+
+var needed = []string{
+	"read config", "read replaced config", "write state", "rename in state", "write in a folder that was missing", "udp", "tcp", "interfaces", "threads",
+}
 
 func TestWhatIsForbiddenFailsAndWhatIsNeededDoesNot(t *testing.T) {
 	r := inside(t, "")
@@ -180,10 +210,19 @@ func TestWhatIsForbiddenFailsAndWhatIsNeededDoesNot(t *testing.T) {
 		}
 	}
 	if r.Applied.Landlock {
-		for _, what := range []string{"read outside", "write outside", "write config"} {
+		for _, what := range []string{"read outside", "write outside", "write config", "write beside it"} {
 			if r.Can[what] {
 				t.Errorf("can: %s", what)
 			}
+		}
+		if !r.Can["write in a folder of others"] {
+			t.Error("cannot: write in a folder of others")
+		}
+	}
+	if os.Geteuid() == 0 && r.Applied.Landlock {
+		// Root could read all secrets in /etc: there a file is what it is.
+		if !r.Can["read file in /etc"] || r.Can["read replaced file in /etc"] || !strings.Contains(strings.Join(r.Applied.Missing, " "), "after it was replaced") {
+			t.Errorf("root: the file in /etc %v, another %v, missing %q; want only the first, and that said", r.Can["read file in /etc"], r.Can["read replaced file in /etc"], r.Applied.Missing)
 		}
 	}
 	if !r.Applied.Seccomp && !r.Applied.Landlock {
@@ -211,6 +250,14 @@ func TestRootBecomesAnotherUser(t *testing.T) {
 	for _, what := range needed {
 		if !r.Can[what] {
 			t.Errorf("cannot: %s", what)
+		}
+	}
+	for what, want := range map[string]bool{
+		"read file in /etc": true, "read replaced file in /etc": true, // as anybody may
+		"write in a folder of others": false, // it stays theirs
+	} {
+		if r.Can[what] != want {
+			t.Errorf("%s: %v, want %v", what, r.Can[what], want)
 		}
 	}
 	for _, set := range []string{"Uid", "Gid"} {

@@ -41,13 +41,20 @@ func (c *config) paths(configFile string) (p sandbox.Paths) {
 			p.Read = append(p.Read, f)
 		}
 	}
-	for _, dir := range []string{c.StateDir, c.Records.Dir, c.Store.Dir} {
+	own := []string{c.StateDir}
+	if c.Records.COF.Enabled || c.Records.Transactions.Enabled {
+		own = append(own, c.Records.Dir)
+	}
+	if c.Store.Enabled {
+		own = append(own, c.Store.Dir)
+	}
+	for _, dir := range own {
 		if dir != "" {
-			p.Write = append(p.Write, dir)
+			p.Own = append(p.Own, dir)
 		}
 	}
 	if c.RPZOut.Path != "" {
-		p.Write = append(p.Write, filepath.Dir(c.RPZOut.Path))
+		p.Write = append(p.Write, filepath.Dir(c.RPZOut.Path)) // where other servers' files may lie
 	}
 	return p
 }
