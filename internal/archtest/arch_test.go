@@ -49,6 +49,7 @@ var level = map[string]int{
 
 	"internal/atomicfile": 0,
 	"internal/inherit":    0,
+	"internal/quicdns":    0,
 }
 
 // forbidden are imports that point down and are wrong all the same.
@@ -80,6 +81,8 @@ var home = map[string]string{
 	"aead.dev/minisign":                                       "blocklist",
 	"github.com/zeebo/xxh3":                                   "blocklist",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "web",
+	"github.com/quic-go/quic-go":                              "internal/quicdns", // both ends of DNS over QUIC, and HTTP/3 upstream
+	"golang.org/x/net/ipv4":                                   "internal/quicdns", // how quic-go reads a socket
 }
 
 // second is another package that may import a library, with the reason.

@@ -127,15 +127,7 @@ func (s *Server) ServeTLS(id *Identity) (addr string) {
 func (s *Server) ServeHTTPS(id *Identity, conns *atomic.Int64) (addr string) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		m := new(dns.Msg)
-		if err != nil || m.Unpack(body) != nil || r.Header.Get("Content-Type") != "application/dns-message" {
-			http.Error(w, "no query", http.StatusBadRequest)
-			return
-		}
-		s.serve(ctx, &overHTTP{w: w}, m)
-	}))
+	h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serveHTTP(ctx, w, r) }))
 	h.TLS = &tls.Config{Certificates: []tls.Certificate{id.TLS}}
 	h.EnableHTTP2 = true
 	h.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // clients that refuse the certificate are what some tests want
@@ -153,6 +145,16 @@ func (s *Server) ServeHTTPS(id *Identity, conns *atomic.Int64) (addr string) {
 		h.Close()
 	})
 	return h.Listener.Addr().String()
+}
+
+func (s *Server) serveHTTP(ctx context.Context, w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	m := new(dns.Msg)
+	if err != nil || m.Unpack(body) != nil || r.Header.Get("Content-Type") != "application/dns-message" {
+		http.Error(w, "no query", http.StatusBadRequest)
+		return
+	}
+	s.serve(ctx, &overHTTP{w: w}, m)
 }
 
 // overHTTP is the way back of one HTTP request: it takes one message.

@@ -18,12 +18,14 @@ type Config struct {
 	// UDP does not do, TCP; "tcp://192.0.2.1:53" is asked over TCP only;
 	// "tls://192.0.2.1#dns.example" over TLS, with a certificate for that name
 	// (without a name: for the address); "https://dns.example/dns-query" over
-	// HTTPS; "sdns://..." is a DNS stamp for one of these. A name in place of an
-	// address must be in Hosts: to look it up, a resolver would be needed first.
+	// HTTPS; "quic://..." and "h3://..." are written like these two and asked over
+	// QUIC and HTTP/3; "sdns://..." is a DNS stamp for one of these. A name in
+	// place of an address must be in Hosts: to look it up, a resolver would be
+	// needed first.
 	Servers []string `yaml:"servers"`
 	// Hosts says where names in Servers are, and who they must be.
 	Hosts []HostConfig `yaml:"hosts"`
-	// CAFile has the CAs, in PEM, that servers over TLS and HTTPS are believed
+	// CAFile has the CAs, in PEM, that servers over TLS, HTTPS and QUIC are believed
 	// from. Default: the system's.
 	CAFile string `yaml:"ca_file"`
 	// Cookies sends a DNS cookie over UDP and, once a server has answered it,

@@ -21,20 +21,35 @@ const (
 	pingAfter = time.Second
 )
 
-// newHTTPS makes a client that speaks to s alone: no proxy, no redirect, no
-// cookie, and no other address than those configured.
+// newHTTPS makes a client that speaks to s alone: no proxy, and no other address
+// than those configured.
 func (s *server) newHTTPS() *http.Client {
+	return httpClient(&http.Transport{
+		DialTLSContext:      func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dial(ctx) },
+		ForceAttemptHTTP2:   true,
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: maxStreams,
+		MaxConnsPerHost:     maxStreams,
+		IdleConnTimeout:     idleTLS,
+		HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter},
+	})
+}
+
+// httpClient sends by rt, with no redirect and no cookie.
+func httpClient(rt http.RoundTripper) *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{
-			DialTLSContext:      func(ctx context.Context, _, _ string) (net.Conn, error) { return s.dial(ctx) },
-			ForceAttemptHTTP2:   true,
-			DisableCompression:  true,
-			MaxIdleConnsPerHost: maxStreams,
-			MaxConnsPerHost:     maxStreams,
-			IdleConnTimeout:     idleTLS,
-			HTTP2:               &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter},
-		},
+		Transport:     rt,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// renewHTTPS has the next question open a connection: those that are there may
+// be dead.
+func (s *server) renewHTTPS() {
+	if s.http3 != nil {
+		s.http3.Renew()
+	} else if old := s.https.Swap(s.newHTTPS()); old != nil {
+		old.CloseIdleConnections()
 	}
 }
 
@@ -49,13 +64,11 @@ func (t *target) url() string {
 	return (&url.URL{Scheme: "https", Host: host, Path: t.path}).String()
 }
 
-// exchangeHTTPS asks s over HTTPS (RFC 8484), by POST: a GET would be kept by
+// exchangeHTTPS asks s over HTTPS (RFC 8484), HTTP/3 included, by POST: a GET would be kept by
 // caches on the way, and the cache is ours.
 func (s *server) exchangeHTTPS(ctx context.Context, q *Question, edns, redo, fresh bool) (o outcome, redone bool) {
-	if fresh { // the connections that are there may be dead
-		if old := s.https.Swap(s.newHTTPS()); old != nil {
-			old.CloseIdleConnections()
-		}
+	if fresh {
+		s.renewHTTPS()
 	}
 	o = s.post(ctx, q, edns)
 	if o.kind == kindNoEDNS && edns && redo {

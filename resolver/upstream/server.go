@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirdns/weir/internal/dnswire"
+	"github.com/weirdns/weir/internal/quicdns"
 )
 
 const (
@@ -35,7 +36,9 @@ type server struct {
 	pool   pool
 	tls    *tls.Config // nil: not over TLS
 	https  atomic.Pointer[http.Client]
-	jar    jar // cookies
+	http3  *quicdns.HTTP3  // what https sends by; nil: by HTTP/2 or 1.1
+	quic   *quicdns.Client // nil: not over QUIC
+	jar    jar             // cookies
 
 	estimate  estimate
 	durations [rcodeLabels]atomic.Pointer[prometheus.Observer] // by response code, made when first seen
@@ -65,14 +68,22 @@ func newServer(g *Group, name string, t target, roots *x509.CertPool) *server {
 	case overHTTPS:
 		s.tls = t.tlsConfig(roots, "h2", "http/1.1")
 		s.https.Store(s.newHTTPS())
+	case overHTTP3:
+		s.http3 = quicdns.NewHTTP3(t.addrs, t.tlsConfig(roots), idleTLS, g.cfg.Timeout)
+		s.https.Store(httpClient(s.http3))
+	case overQUIC:
+		s.quic = quicdns.NewClient(t.addrs, t.tlsConfig(roots), idleTLS, g.cfg.Timeout)
 	}
 	return s
 }
 
 // exchange asks s over a connection; see exchangeStream.
 func (s *server) exchange(ctx context.Context, q *Question, edns, redo, fresh bool, bad func(outcome)) (o outcome, redone bool) {
-	if s.proto == overHTTPS {
+	switch s.proto {
+	case overHTTPS, overHTTP3:
 		return s.exchangeHTTPS(ctx, q, edns, redo, fresh)
+	case overQUIC:
+		return s.exchangeQUIC(ctx, q, edns, redo, fresh)
 	}
 	return s.exchangeStream(ctx, q, edns, redo, fresh, bad)
 }
@@ -80,8 +91,13 @@ func (s *server) exchange(ctx context.Context, q *Question, edns, redo, fresh bo
 // close ends all connections.
 func (s *server) close() {
 	s.pool.close()
-	if h := s.https.Load(); h != nil {
-		h.CloseIdleConnections()
+	switch {
+	case s.http3 != nil:
+		s.http3.Close()
+	case s.quic != nil:
+		s.quic.Close()
+	case s.https.Load() != nil:
+		s.https.Load().CloseIdleConnections()
 	}
 }
 

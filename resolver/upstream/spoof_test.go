@@ -81,23 +81,19 @@ func TestForgedOverUDPTrueOverTCP(t *testing.T) {
 // the question all the same.
 func TestForgedOverConnections(t *testing.T) {
 	id := dnstest.NewIdentity(t, "127.0.0.1")
-	for _, proto := range []string{"tcp", "tls", "https"} {
+	for _, proto := range []string{"tcp", "tls", "https", "quic", "h3"} {
 		t.Run(proto, func(t *testing.T) {
 			eachForgery(t, func(t *testing.T, what string, s *dnstest.Server, q *upstream.Question) {
 				switch what {
 				case "oversize", "badcase", "otherport":
 					t.Skip("means nothing over TCP")
-				case "badid":
-					if proto == "https" {
-						t.Skip("the ID is 0")
-					}
 				}
 				addr := over(s, proto, id)
 				s.ScriptAll(dnstest.Forged(what))
 				reg := mustBeInvalid(t, s, q, func(c *upstream.Config) { c.Servers, c.CAFile = []string{addr}, id.CAFile })
 				ports := map[int]bool{}
 				for _, q := range s.Queries() {
-					if ports[q.Port] && proto != "https" {
+					if ports[q.Port] && proto != "https" && proto != "h3" {
 						t.Error("the connection was used again after a bad answer")
 					}
 					ports[q.Port] = true
@@ -137,20 +133,16 @@ func mustBeInvalid(t *testing.T, s *dnstest.Server, q *upstream.Question, change
 // The true answer behind the forged one on the same connection, and on the next.
 func TestForgedThenTrueOverConnections(t *testing.T) {
 	id := dnstest.NewIdentity(t, "127.0.0.1")
-	for _, proto := range []string{"tcp", "tls", "https"} {
+	for _, proto := range []string{"tcp", "tls", "https", "quic", "h3"} {
 		t.Run(proto, func(t *testing.T) {
 			eachForgery(t, func(t *testing.T, what string, s *dnstest.Server, q *upstream.Question) {
 				switch what {
 				case "oversize", "badcase", "otherport":
 					t.Skip("means nothing over TCP")
-				case "badid":
-					if proto == "https" {
-						t.Skip("the ID is 0")
-					}
 				}
 				addr := over(s, proto, id)
 				s.ScriptAll(dnstest.Then(dnstest.Forged(what), 50*time.Millisecond, dnstest.Good()))
-				if proto == "https" { // has one answer to a question
+				if proto != "tcp" && proto != "tls" { // one answer to a question
 					s.ScriptAll(firstThen(dnstest.Forged(what), dnstest.Good()))
 				}
 				g, _ := group(t, func(c *upstream.Config) {
@@ -170,6 +162,10 @@ func over(s *dnstest.Server, proto string, id *dnstest.Identity) string {
 		return "tls://" + s.ServeTLS(id)
 	case "https":
 		return "https://" + s.ServeHTTPS(id, nil) + "/dns-query"
+	case "quic":
+		return "quic://" + s.ServeQUIC(id)
+	case "h3":
+		return "h3://" + s.ServeHTTP3(id) + "/dns-query"
 	}
 	return proto + "://" + s.Addr()
 }

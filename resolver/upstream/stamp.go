@@ -14,6 +14,7 @@ const (
 	stampPlain = 0x00
 	stampDoH   = 0x02
 	stampDoT   = 0x03
+	stampDoQ   = 0x04
 )
 
 var errStamp = errors.New("damaged DNS stamp")
@@ -39,8 +40,10 @@ func parseStamp(text string, hosts []HostConfig) (target, error) {
 		t.proto = overHTTPS
 	case stampDoT:
 		t.proto = overTLS
+	case stampDoQ:
+		t.proto = overQUIC
 	default:
-		return target{}, errors.New("a DNS stamp for neither plain DNS, DNS over TLS nor DNS over HTTPS")
+		return target{}, errors.New("a DNS stamp for neither plain DNS nor DNS over TLS, HTTPS or QUIC")
 	}
 	addr := s.text()
 	for _, hash := range s.list() {
@@ -67,7 +70,7 @@ func parseStamp(text string, hosts []HostConfig) (target, error) {
 	if addr != "" {
 		at = addr
 		if strings.HasPrefix(addr, ":") {
-			return target{}, errors.New("a DNS stamp without an address: give it in hosts, with the name in a tls:// or https:// server")
+			return target{}, errors.New("a DNS stamp without an address: give it in hosts, with the name in a tls://, https:// or quic:// server")
 		}
 		if _, err := netip.ParseAddr(strings.Trim(addr, "[]")); err == nil {
 			at = net.JoinHostPort(strings.Trim(addr, "[]"), port)

@@ -19,14 +19,16 @@ const (
 	overTCP
 	overTLS
 	overHTTPS
+	overQUIC
+	overHTTP3
 )
 
-var protoNames = [...]string{overUDP: "udp", overTCP: "tcp", overTLS: "tls", overHTTPS: "https"}
+var protoNames = [...]string{overUDP: "udp", overTCP: "tcp", overTLS: "tls", overHTTPS: "https", overQUIC: "quic", overHTTP3: "h3"}
 
 func (p proto) String() string { return protoNames[p] }
 
-// defaultPort of each proto (RFC 1035, RFC 7858, RFC 8484).
-var defaultPort = [...]uint16{overUDP: 53, overTCP: 53, overTLS: 853, overHTTPS: 443}
+// defaultPort of each proto (RFC 1035, RFC 7858, RFC 8484, RFC 9250).
+var defaultPort = [...]uint16{overUDP: 53, overTCP: 53, overTLS: 853, overHTTPS: 443, overQUIC: 853, overHTTP3: 443}
 
 // dohPath is where most servers have DNS over HTTPS.
 const dohPath = "/dns-query"
@@ -36,12 +38,15 @@ type target struct {
 	proto proto
 	addrs []netip.AddrPort // one for UDP; else tried in turn
 	name  string           // in the certificate: a host name or an address
-	path  string           // of HTTPS
+	path  string           // of HTTPS and HTTP/3
 	pins  [][]byte         // SHA-256 of the certificate's public key; instead of a CA's word
 	tbs   [][]byte         // SHA-256 of a certificate of the chain (DNS stamps); beside a CA's word
 }
 
 func (t *target) encrypted() bool { return t.proto >= overTLS }
+
+// web says whether the server is asked by URL.
+func (t *target) web() bool { return t.proto == overHTTPS || t.proto == overHTTP3 }
 
 // streamOnly says whether nothing is asked over UDP.
 func (t *target) streamOnly() bool { return t.proto != overUDP }
@@ -50,7 +55,7 @@ func (t *target) streamOnly() bool { return t.proto != overUDP }
 func (t *target) key() string { return fmt.Sprint(t.proto, t.addrs, t.name, t.path) }
 
 // errTarget is what a server may look like.
-var errTarget = errors.New("must be an IP address, or one with a port, or tcp://, tls:// or https:// with one, or a DNS stamp (sdns://); names only for tls and https, with their addresses in hosts")
+var errTarget = errors.New("must be an IP address, or one with a port, or tcp://, tls://, quic://, https:// or h3:// with one, or a DNS stamp (sdns://); names not for UDP and TCP, and only with their addresses in hosts")
 
 // parseTarget reads a server as configured.
 func parseTarget(text string, hosts []HostConfig) (target, error) {
@@ -68,6 +73,10 @@ func parseTarget(text string, hosts []HostConfig) (target, error) {
 		t.proto = overTLS
 	case "https":
 		t.proto = overHTTPS
+	case "quic":
+		t.proto = overQUIC
+	case "h3":
+		t.proto = overHTTP3
 	case "sdns":
 		return parseStamp(rest, hosts)
 	default:
@@ -85,17 +94,18 @@ func parseTarget(text string, hosts []HostConfig) (target, error) {
 }
 
 // named completes a target with a certificate: tls://HOST[:PORT][#NAME] or
-// https://HOST[:PORT]/PATH[#NAME], HOST being an address or in hosts.
+// https://HOST[:PORT]/PATH[#NAME], HOST being an address or in hosts; quic is
+// written like tls, and h3 like https.
 func (t target) named(text string, hosts []HostConfig) (target, error) {
 	text, _, _ = strings.Cut(text, "{") // RFC 8484 writes a template
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
 		return target{}, errTarget
-	case u.User != nil, u.RawQuery != "", t.proto == overTLS && u.Path != "":
+	case u.User != nil, u.RawQuery != "", !t.web() && u.Path != "":
 		return target{}, errTarget
 	}
-	if t.proto == overHTTPS {
+	if t.web() {
 		if t.path = u.Path; t.path == "" || t.path == "/" {
 			t.path = dohPath
 		}
@@ -125,8 +135,7 @@ func (t target) located(host string, hosts []HostConfig) (target, error) {
 	}
 	addr, err := parseAddr(host, defaultPort[t.proto])
 	if err == nil {
-		t.addrs = []netip.AddrPort{addr}
-		return t, nil
+		return t.at(addr)
 	}
 	bare, port, ok := strings.Cut(host, ":")
 	if !ok {
@@ -145,6 +154,15 @@ func (t target) located(host string, hosts []HostConfig) (target, error) {
 			return target{}, err
 		}
 		t.addrs = append(t.addrs, ap)
+	}
+	return t.at(t.addrs...)
+}
+
+// at puts t where it is.
+func (t target) at(addrs ...netip.AddrPort) (target, error) {
+	t.addrs = addrs
+	if t.proto == overQUIC && len(addrs) > 0 && addrs[0].Port() == 53 {
+		return target{}, errors.New("not port 53 over QUIC (RFC 9250, section 4.1.1)")
 	}
 	return t, nil
 }

@@ -22,6 +22,12 @@ func TestTargets(t *testing.T) {
 		"https://dns.example/q{?dns}":                "https [192.0.2.1:443 [2001:db8::1]:443] dns.example /q",
 		"https://192.0.2.7:8443/q#dns.example":       "https [192.0.2.7:8443] dns.example /q",
 		"https://192.0.2.7/":                         "https [192.0.2.7:443] 192.0.2.7 /dns-query",
+		"quic://192.0.2.1":                           "quic [192.0.2.1:853] 192.0.2.1 ",
+		"quic://dns.example":                         "quic [192.0.2.1:853 [2001:db8::1]:853] dns.example ",
+		"h3://dns.example":                           "h3 [192.0.2.1:443 [2001:db8::1]:443] dns.example /dns-query",
+		"h3://192.0.2.7:8443/q#dns.example":          "h3 [192.0.2.7:8443] dns.example /q",
+		stamp(4, "192.0.2.7", "", "d.test"):          "quic [192.0.2.7:853] d.test ",
+		stamp(4, "", "", "dns.example:8853"):         "quic [192.0.2.1:8853 [2001:db8::1]:8853] dns.example ",
 		stamp(0, "192.0.2.1:5353"):                   "udp [192.0.2.1:5353]  ",
 		stamp(2, "192.0.2.7", "", "d.test", "/q"):    "https [192.0.2.7:443] d.test /q",
 		stamp(2, "", "", "dns.example", "/q"):        "https [192.0.2.1:443 [2001:db8::1]:443] dns.example /q",
@@ -38,7 +44,8 @@ func TestTargetsThatAreNone(t *testing.T) {
 	for _, text := range []string{
 		"", "dns.example", "udp://192.0.2.1", "tls://other.example", "https://other.example/dns-query", "tls://192.0.2.1/path",
 		"https://user@192.0.2.1/", "https://192.0.2.1/?dns=x", "tls://192.0.2.1:0", "tls://192.0.2.1#no_such name", "tls://0.0.0.0",
-		"sdns://", "sdns://AAAA", "sdns://!", stamp(1, "192.0.2.1"), stamp(4, "192.0.2.1"), stamp(2, "192.0.2.1", "", "d.test", "q"),
+		"sdns://", "sdns://AAAA", "sdns://!", stamp(1, "192.0.2.1"), stamp(4, "192.0.2.1"), stamp(5, "192.0.2.1", "", "d.test"),
+		"quic://192.0.2.1/path", "quic://192.0.2.1:53", "quic://other.example", "h3://other.example", stamp(2, "192.0.2.1", "", "d.test", "q"),
 		stamp(2, "192.0.2.1", "short", "d.test", "/q"), stamp(3, "192.0.2.1", "", ""), stamp(3, "", "", "other.example"), stamp(3, ":853", "", "d.test"),
 	} {
 		if got, err := parseTarget(text, testHosts); err == nil {

@@ -17,9 +17,9 @@ import (
 	"github.com/weirdns/weir/resolver/upstream"
 )
 
-// encrypted runs test for a server over TLS and over HTTPS.
+// encrypted runs test for a server over each of the encrypted transports.
 func encrypted(t *testing.T, test func(t *testing.T, s *dnstest.Server, id *dnstest.Identity, addr string)) {
-	for _, proto := range []string{"tls", "https"} {
+	for _, proto := range []string{"tls", "https", "quic", "h3"} {
 		t.Run(proto, func(t *testing.T) {
 			id := dnstest.NewIdentity(t, "127.0.0.1", "dns.example")
 			s := dnstest.NewServer(t, "example.", zone)
@@ -117,7 +117,7 @@ func TestConnectionsAreSharedAndAnswersOvertake(t *testing.T) {
 		slow.Go(func() { ask(t, g, question("slow.www.example", dns.TypeA)) })
 		waitFor(t, "the slow question", func() bool { return s.Count("slow.www.example.") == 1 })
 		var quick sync.WaitGroup
-		if strings.HasPrefix(addr, "https") { // the other side over TLS answers one by one
+		if !strings.HasPrefix(addr, "tls") { // the other side over TLS answers one by one
 			for i := range 20 {
 				quick.Go(func() { ask(t, g, question(fmt.Sprintf("n%d.www.example", i), dns.TypeA)) })
 			}
@@ -207,7 +207,7 @@ func TestPipelinedAnswersInAnyOrder(t *testing.T) {
 
 // A connection that the server closed between two questions is no failure.
 func TestClosedConnectionsAreReplaced(t *testing.T) {
-	for _, proto := range []string{"tcp", "tls"} {
+	for _, proto := range []string{"tcp", "tls", "quic"} {
 		t.Run(proto, func(t *testing.T) {
 			id := dnstest.NewIdentity(t, "127.0.0.1")
 			s := dnstest.NewServer(t, "example.", zone)
@@ -229,7 +229,7 @@ func TestClosedConnectionsAreReplaced(t *testing.T) {
 // A connection on which nothing comes back any more is given up for a new one
 // before the question's time is over.
 func TestDeadConnectionIsReplaced(t *testing.T) {
-	for _, proto := range []string{"tcp", "tls"} {
+	for _, proto := range []string{"tcp", "tls", "quic"} {
 		t.Run(proto, func(t *testing.T) {
 			id := dnstest.NewIdentity(t, "127.0.0.1")
 			s := dnstest.NewServer(t, "example.", zone)
