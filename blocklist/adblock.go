@@ -90,7 +90,7 @@ func (p *parser) adblockHost(s string, flags uint8, o own, except []string) erro
 	case host == "":
 		p.reject(BadRule)
 		return nil
-	case strings.Contains(host, "*") || strings.HasSuffix(host, "."):
+	case strings.Contains(host, "*") || strings.HasSuffix(host, ".") && tail == "": // "||ads." begins many names
 		p.reject(Pattern)
 		return nil
 	}

@@ -9,7 +9,7 @@ import (
 func TestAdblockReadsWhatSpeaksOfHosts(t *testing.T) {
 	l := load(t, blocklist.Config{Name: "a", File: file(t,
 		"[Adblock Plus 2.0]", "! Title: x", "# also a comment", "",
-		"||bad.example^", "||all.example^$all", "||bare.example", "||ended.example|", "||star.example^*",
+		"||bad.example^", "||all.example^$all", "||bare.example", "||ended.example|", "||star.example^*", "||dot.example.^", "||*.belowdot.example.^",
 		"|only.example^", "||*.below.example^", "plain.example", "*.plainstar.example # why",
 		"0.0.0.0 hosts.example", "||192.0.2.7^", "||[2001:db8::7]^", "192.0.2.8",
 		// What is for browsers:
@@ -21,14 +21,14 @@ func TestAdblockReadsWhatSpeaksOfHosts(t *testing.T) {
 		"||com^", "@@||co.uk^", "*$all", // 2 public_suffix, 1 pattern
 		"||10.0.0.1^", "||localhost^", "||^", "@@", "two words", // private_address, single_label, 3 bad
 	)})
-	if v := list(t, l, "a"); v.Format != blocklist.FormatAdblock || v.Entries != 10 || v.Addresses != 3 {
-		t.Errorf("format %s, %d names, %d addresses; want adblock, 10 and 3", v.Format, v.Entries, v.Addresses)
+	if v := list(t, l, "a"); v.Format != blocklist.FormatAdblock || v.Entries != 12 || v.Addresses != 3 {
+		t.Errorf("format %s, %d names, %d addresses; want adblock, 12 and 3", v.Format, v.Entries, v.Addresses)
 	}
 	wantRejected(t, l, "a", map[blocklist.Reason]int{
 		blocklist.Cosmetic: 5, blocklist.URLRule: 6, blocklist.Pattern: 5, blocklist.Modifier: 7, blocklist.CostlyPattern: 1,
 		blocklist.PublicSuffix: 3, blocklist.PrivateAddress: 1, blocklist.SingleLabel: 1, blocklist.BadRule: 2, blocklist.NotAName: 2,
 	})
-	for _, n := range []string{"bad", "all", "bare", "ended", "star", "plain", "hosts"} {
+	for _, n := range []string{"bad", "all", "bare", "ended", "star", "dot", "plain", "hosts"} {
 		wantWishes(t, l, n+".example", n+".example as list")
 		wantWishes(t, l, "x."+n+".example", n+".example as list")
 	}
@@ -37,6 +37,8 @@ func TestAdblockReadsWhatSpeaksOfHosts(t *testing.T) {
 	wantWishes(t, l, "x.only.example")
 	wantWishes(t, l, "below.example")
 	wantWishes(t, l, "x.below.example", "*.below.example as list")
+	wantWishes(t, l, "belowdot.example")
+	wantWishes(t, l, "x.belowdot.example", "*.belowdot.example as list")
 	wantWishes(t, l, "plainstar.example")
 	wantWishes(t, l, "x.plainstar.example", "*.plainstar.example as list")
 	for _, n := range []string{"192.0.2.7", "2001:db8::7", "192.0.2.8"} {

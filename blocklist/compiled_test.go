@@ -116,7 +116,7 @@ func TestADamagedCompiledFileIsMadeAnew(t *testing.T) {
 		"empty":         {},
 		"cut":           good[:len(good)/2],
 		"longer":        append(bytes.Clone(good), make([]byte, 8)...),
-		"other version": bytes.Replace(good, []byte("weir-set-3"), []byte("weir-set-0"), 1),
+		"other version": bytes.Replace(good, []byte("weir-set-4"), []byte("weir-set-0"), 1),
 		"no header":     spoil(0),
 		"depths":        spoil(bytes.Index(good, []byte(`"depths":`)) + len(`"depths":`)),
 		"data":          spoil(5000),

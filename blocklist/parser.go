@@ -8,8 +8,6 @@ import (
 	"net/netip"
 	"strings"
 
-	"golang.org/x/net/idna"
-
 	"github.com/weirdns/weir/internal/dnsname"
 )
 
@@ -41,9 +39,9 @@ type parser struct {
 	patterns      []*pattern
 	unanchored    int // of the patterns, how many are tried on every name
 
-	onName   func(dnsname.Name) // where out is nil: for whoever wants to know each entry about a name
-	onReject func(Reason)       // for whoever wants to know each, may be nil
-	text     []byte             // then: the line that is being read, or its beginning
+	onEntry  func(subject) // where out is nil: for whoever wants to know each entry
+	onReject func(Reason)  // for whoever wants to know each, may be nil
+	text     []byte        // then: the line that is being read, or its beginning
 
 	lines    int // read so far: the number of the current line
 	accepted int // items that became entries, doubles included
@@ -320,6 +318,7 @@ func (p *parser) addNetwork(kind byte, net netip.Prefix, o own, addrs ...netip.A
 	}
 	p.accepted++
 	if p.out == nil {
+		p.saw(subject{kind: kind, net: net})
 		return nil
 	}
 	return p.out.addNetwork(kind, net, e)
@@ -337,15 +336,24 @@ func (p *parser) addName(token string, flags uint8, o own, addrs ...netip.Addr) 
 	}
 	p.accepted++
 	if p.out == nil {
-		p.sawName(name)
+		p.saw(subject{name: name})
 		return nil
 	}
 	return p.out.addOwn(name, e)
 }
 
-func (p *parser) sawName(name dnsname.Name) {
-	if p.onName != nil {
-		p.onName(name)
+// subject is what an entry is about: a name, which is borrowed, a network, or
+// what a regular expression matches.
+type subject struct {
+	name    dnsname.Name
+	kind    byte // of net
+	net     netip.Prefix
+	pattern string
+}
+
+func (p *parser) saw(s subject) {
+	if p.onEntry != nil {
+		p.onEntry(s)
 	}
 }
 
@@ -393,13 +401,12 @@ func (p *parser) parseName(token string, flags uint8) (dnsname.Name, Reason, boo
 	for i := 0; i < len(token); i++ {
 		c := token[i]
 		if c >= 0x80 {
-			// A name in the user's own script: what is asked for is its A-label.
-			ascii, err := idna.Lookup.ToASCII(token)
-			if err != nil {
+			ascii, err := dnsname.ToASCII(token)
+			if err != nil || ascii == token {
 				return nil, NotAName, false
 			}
-			token = ascii
-			break
+			token, i = ascii, -1 // its other labels are still to be looked at
+			continue
 		}
 		if c == '\\' {
 			break // RFC 1035 escapes: whoever writes them means any octet

@@ -222,6 +222,7 @@ func (p *parser) addPattern(text string, o own) error {
 	}
 	p.patterns = append(p.patterns, re)
 	p.accepted++
+	p.saw(subject{pattern: re.Text})
 	return nil
 }
 

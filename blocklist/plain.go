@@ -61,7 +61,7 @@ func (p *parser) plainLine(b []byte) (ok bool, err error) {
 	}
 	p.accepted++
 	if p.out == nil {
-		p.sawName(name)
+		p.saw(subject{name: name})
 		return true, nil
 	}
 	return true, p.out.addOwn(name, entry{flags: flags})

@@ -24,7 +24,7 @@ const (
 	setHeaderSize = 4096
 	// setVersion changes with anything that the same text would be compiled into
 	// differently: the layout, the suffix codes, a parser, a guard.
-	setVersion = "weir-set-3"
+	setVersion = "weir-set-4"
 	setSuffix  = ".set"
 	tmpSuffix  = ".tmp"
 )

@@ -91,6 +91,7 @@ func (p *parser) addHost(host string, s *sighting, inURL bool) error {
 			return nil
 		}
 		addr = addr.Unmap().WithZone("")
+		p.saw(subject{kind: answerNetwork, net: netip.PrefixFrom(addr, addr.BitLen())})
 		p.urls.add(addr.String(), s, func() *urlHost { return &urlHost{addr: addr} })
 	} else {
 		name, reason, ok := p.parseName(host, p.scope())
@@ -102,7 +103,7 @@ func (p *parser) addHost(host string, s *sighting, inURL bool) error {
 		if inURL && p.urls.shared.has(name) {
 			flags |= flagObserve
 		}
-		p.sawName(name)
+		p.saw(subject{name: name})
 		h := p.urls.add(string(name), s, func() *urlHost { return &urlHost{flags: flags} })
 		if flags&flagObserve == 0 {
 			h.flags &^= flagObserve // the host itself is named elsewhere

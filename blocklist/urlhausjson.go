@@ -27,6 +27,17 @@ type urlhausRow struct {
 	Reference string   `json:"reference"`
 }
 
+// sizedRow is a row that knows how many octets of the source it took.
+type sizedRow struct {
+	urlhausRow
+	size int
+}
+
+func (r *sizedRow) UnmarshalJSON(b []byte) error {
+	r.size = len(b)
+	return json.Unmarshal(b, &r.urlhausRow)
+}
+
 // isJSON says whether a source is a JSON object, which no list of lines begins as.
 func isJSON(br *bufio.Reader) bool {
 	head, _ := br.Peek(64)
@@ -65,9 +76,9 @@ func (p *parser) readJSON(r io.Reader) error {
 		found = true
 		for dec.More() {
 			in.limit = in.n + maxRowJSON
-			var row urlhausRow
+			var row sizedRow
 			err := dec.Decode(&row)
-			p.lines = in.lineAt(dec.InputOffset())
+			p.lines = in.lineAt(dec.InputOffset() - int64(row.size)) // where it begins
 			p.text = []byte(row.URL)
 			if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 				p.reject(BadRow)
@@ -76,7 +87,7 @@ func (p *parser) readJSON(r io.Reader) error {
 			if err != nil {
 				return jsonError(p, err)
 			}
-			if err := p.addJSON(&row); err != nil {
+			if err := p.addJSON(&row.urlhausRow); err != nil {
 				return err
 			}
 		}

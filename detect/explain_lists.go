@@ -1,7 +1,9 @@
 package detect
 
 import (
+	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/weirdns/weir/blocklist"
 )
@@ -24,32 +26,55 @@ func (d *Detector) ExplainLists(q *Query) (group string, out []ListMatch) {
 	for _, m := range v.Matches {
 		out = append(out, ListMatch{Match: m, Kind: blocklist.Allow})
 	}
-	for _, hit := range d.deps.Lists.Snapshot().MatchFrom(nil, q.Name, q.Client) {
+	return w.group, w.explain(out, d.deps.Lists.Snapshot().MatchFrom(nil, q.Name, q.Client), q.Time, MatchName, ModeEnforce, allowed)
+}
+
+// ExplainAddress is ExplainLists for an address in the answer to a query.
+func (d *Detector) ExplainAddress(q *Query, addr netip.Addr) (group string, out []ListMatch) {
+	policy := d.state.Load().policy
+	w := policy.viewOf(q.Client, q.Time)
+	return w.group, w.explain(nil, d.deps.Lists.Snapshot().MatchAddr(nil, addr), q.Time, MatchAddress, policy.address, false)
+}
+
+// explain appends what each hit does by itself; mode is how far hits of this kind
+// go at most, and allowed says that the name passes whatever they say.
+func (w *view) explain(out []ListMatch, hits []blocklist.Hit, at time.Time, kind MatchKind, mode string, allowed bool) []ListMatch {
+	for _, hit := range hits {
 		r := w.list(hit.List.Name)
-		v = Verdict{}
+		note := ""
 		switch {
+		case mode == ModeOff:
+			note = "addresses in answers are not looked at"
 		case r.off:
-			v.hit(r, &hit, MatchName, false)
-			out = append(out, ListMatch{v.Matches[0], hit.List.Kind, "not for clients of group " + w.group})
-			continue
-		case !r.when.active(q.Time):
-			v.hit(r, &hit, MatchName, false)
-			out = append(out, ListMatch{v.Matches[0], hit.List.Kind, "not at this time: outside of schedule " + r.when.name})
-			continue
-		case hit.List.Kind == blocklist.Allow:
-			v.add(Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Effect: EffectPass})
-			allowed = true
-		default:
-			v.hit(r, &hit, MatchName, true)
+			note = "not for clients of group " + w.group
+		case !r.when.active(at):
+			note = "not at this time: outside of schedule " + r.when.name
 		}
-		out = append(out, ListMatch{Match: v.Matches[0], Kind: hit.List.Kind})
+		var v Verdict
+		if note == "" && hit.List.Kind == blocklist.Allow {
+			v.add(Match{List: hit.List.Name, Rule: hit.Rule, Info: hit.Info, Kind: kind, Effect: EffectPass})
+			allowed = true
+		} else {
+			v.hit(r, &hit, kind, note == "" && mode == ModeEnforce)
+		}
+		m := v.Matches[0]
+		m.Rule = hit.Rule // whole, a client's too: this is no record
+		out = append(out, ListMatch{m, hit.List.Kind, note})
 	}
 	for i := range out {
 		if m := &out[i]; allowed && m.Note == "" && m.Effect != EffectPass {
 			m.Effect = EffectOverruled
 		}
 	}
-	return w.group, out
+	return out
+}
+
+// AnswerChecks is how far what an answer holds is judged: targets and addresses
+// by the lists, and private addresses for public names. Each is off, monitor or
+// enforce.
+func (d *Detector) AnswerChecks() (target, address, rebinding string) {
+	p := d.state.Load().policy
+	return p.cname, p.address, p.rebindingMode
 }
 
 // clientRule is how rules about clients begin. What stands behind is a client's

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // explainCmd shows everything that a verdict rests on.
 type explainCmd struct {
-	Names []string `arg:"" name:"name" help:"Names to explain."`
+	Names []string `arg:"" name:"name" help:"Names to explain, or addresses that answers may hold."`
 	controlFlags
 	Client  string `placeholder:"IP" help:"As if this client asked."`
 	Type    string `default:"A" placeholder:"TYPE" help:"Type of the query. Default: A."`
@@ -31,6 +32,7 @@ type explained struct {
 	Query    explainRequest      `json:"query"`
 	Group    string              `json:"group"` // of the client; "": none
 	Lists    []explainedList     `json:"lists"` // every entry that was met
+	Answers  *explainedAnswers   `json:"answers,omitempty"`
 	Normal   string              `json:"normal_form"`
 	Suffix   string              `json:"public_suffix"`
 	Unscored string              `json:"reason_text,omitempty"`
@@ -44,6 +46,16 @@ type explained struct {
 	Features []explainedFeature  `json:"features,omitempty"`
 	Shadow   *explainedShadow    `json:"shadow,omitempty"`
 	Imitates *explainedImitation `json:"lookalike,omitempty"`
+
+	addr netip.Addr // where it is about an address
+}
+
+// explainedAnswers is how far the answer would be judged, of which nothing is
+// known here: off, monitor or enforce.
+type explainedAnswers struct {
+	Target    string `json:"cname"`
+	Address   string `json:"address"`
+	Rebinding string `json:"rebinding"`
 }
 
 type explainedModel struct {
@@ -112,7 +124,11 @@ func (d *detection) explain(req *explainRequest) (*explained, error) {
 	}
 	text := req.Name
 	e := &explained{}
-	name, err := dnsname.Parse(text)
+	if e.addr, err = netip.ParseAddr(text); err == nil {
+		d.explainAddress(e, req, query)
+		return e, nil
+	}
+	name, err := parseName(text)
 	if err != nil {
 		e.scored = *notAName(text, err)
 		e.Unscored = err.Error()
@@ -123,7 +139,10 @@ func (d *detection) explain(req *explainRequest) (*explained, error) {
 	d.detector.Inspect(query, &v)
 	e.Query = *req
 	d.explainLists(e, query)
-	e.scored = *newScored(text, &v)
+	e.scored = *newScored(text, name, &v)
+	if target, address, rebinding := d.detector.AnswerChecks(); !v.Blocks() {
+		e.Answers = &explainedAnswers{target, address, rebinding}
+	}
 	e.Normal = name.String()
 	split := dnsname.DefaultSuffixes().Split(name)
 	e.Suffix = split.Suffix.String()
@@ -160,6 +179,18 @@ func (d *detection) explain(req *explainRequest) (*explained, error) {
 	return e, nil
 }
 
+// reasonAddress is why an address has no score.
+const reasonAddress = "address"
+
+// explainAddress says what the lists have of an address in an answer.
+func (d *detection) explainAddress(e *explained, req *explainRequest, q *detect.Query) {
+	e.addr = e.addr.Unmap().WithZone("")
+	e.scored = *notAName(req.Name, nil)
+	e.Reason, e.Unscored = reasonAddress, "an address: explained as one that an answer holds"
+	e.Query, e.Normal = *req, e.addr.String()
+	d.explainLists(e, q)
+}
+
 // print writes e for people. Names are in presentation form, which has no
 // control characters; what feeds say is quoted.
 func (e *explained) print(w io.Writer) error {
@@ -174,14 +205,22 @@ func (e *explained) print(w io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(&b, "%s\n", e.Normal)
-	line("registered domain", "%s", orNone(e.Registered))
-	line("public suffix", "%s", orNone(e.Suffix))
+	if e.Reason != reasonAddress {
+		if e.Unicode != "" {
+			line("in Unicode", "%s", e.Unicode)
+		}
+		line("registered domain", "%s", orNone(e.Registered))
+		line("public suffix", "%s", orNone(e.Suffix))
+	}
 	if e.Group != "" {
 		line("group", "%s", e.Group)
 	}
 	for i := range e.Lists {
 		l := &e.Lists[i]
 		line("list "+l.List, "%s", l.text())
+	}
+	if len(e.Lists) == 0 {
+		line("lists", "none has it")
 	}
 	if e.Scored {
 		e.printScore(line)
@@ -192,6 +231,9 @@ func (e *explained) print(w io.Writer) error {
 		line("looks like", "%s (%s, grade %s)", i.Brand, i.Kind, i.Grade)
 	}
 	line("decision", "%s", e.decision())
+	if e.Answers != nil {
+		line("its answer", "%s", e.Answers.text())
+	}
 	line("according to", "%s", e.By)
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -232,14 +274,52 @@ func (e *explained) decision() string {
 		note = " (" + strings.Join(notes, "; ") + ")"
 	}
 	switch {
+	case e.Reason == reasonAddress:
+		return e.addressDecision()
 	case e.Origin == detect.OriginNone.String():
 		return "pass, not judged"
+	case e.Origin == detect.OriginModel.String() && e.Action == detect.Pass.String():
+		return "pass: no list that applies and no detection is against it" + note
 	case e.Action == detect.Pass.String():
 		return "pass, by " + e.Origin + note
 	case e.Enforced:
 		return e.Action + ", by " + e.Origin + note
 	}
 	return "pass, only watched: policy wants " + e.Action + ", by " + e.Origin + note
+}
+
+// addressDecision is what comes of an answer that holds the address.
+func (e *explained) addressDecision() string {
+	out := "pass: nothing that applies is against it"
+	for i := range e.Lists {
+		switch e.Lists[i].Effect {
+		case detect.EffectEnforce.String():
+			return "an answer that holds it is blocked, by list " + e.Lists[i].List
+		case detect.EffectMonitor.String():
+			out = "pass, only watched: detect.answers.address or the list says so"
+		}
+	}
+	return out
+}
+
+// text is what else may keep the name from a client.
+func (a *explainedAnswers) text() string {
+	var checks []string
+	add := func(what, mode string) {
+		switch mode {
+		case detect.ModeEnforce:
+			checks = append(checks, what+" (enforced)")
+		case detect.ModeMonitor:
+			checks = append(checks, what+" (only watched)")
+		}
+	}
+	add("CNAME, SVCB and HTTPS targets against the lists", a.Target)
+	add("addresses against the lists", a.Address)
+	add("private addresses", a.Rebinding)
+	if len(checks) == 0 {
+		return "not looked at"
+	}
+	return "looked at when it comes: " + strings.Join(checks, ", ")
 }
 
 func orNone(s string) string {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/detect/allow"
-	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
 	"github.com/weirdns/weir/web"
 	"go.uber.org/zap"
@@ -106,7 +105,13 @@ func (d *detection) explainLists(e *explained, q *detect.Query) {
 	for _, s := range d.lists.Status() {
 		sources[s.Name] = s.Source
 	}
-	group, matches := d.detector.ExplainLists(q)
+	var group string
+	var matches []detect.ListMatch
+	if e.addr.IsValid() {
+		group, matches = d.detector.ExplainAddress(q, e.addr)
+	} else {
+		group, matches = d.detector.ExplainLists(q)
+	}
 	e.Group, e.Lists = group, []explainedList{}
 	for _, m := range matches {
 		l := explainedList{
@@ -115,9 +120,9 @@ func (d *detection) explainLists(e *explained, q *detect.Query) {
 		if m.Note != "" {
 			l.Effect = ""
 		}
-		name, err := dnsname.ParseHost(strings.TrimPrefix(strings.TrimPrefix(m.Rule, "@@"), "*."))
-		if err == nil && m.List != allow.List && m.Match.Kind == detect.MatchName {
-			if l.Lines, err = d.lists.Lines(m.List, name, maxExplainedLines); err != nil {
+		if m.List != allow.List {
+			var err error
+			if l.Lines, err = d.lists.Lines(m.List, m.Rule, maxExplainedLines); err != nil {
 				l.LinesError = err.Error()
 			}
 		}

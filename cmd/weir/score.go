@@ -25,7 +25,11 @@ type scoreCmd struct {
 // scored is one line of output. Score is null, not 0, for a name without one,
 // and so is the probability of a model without a calibration.
 type scored struct {
-	Name        string          `json:"name"`
+	Name string `json:"name"`
+	// ASCII and Unicode are the name with A-labels, which is what DNS asks for,
+	// and with U-labels, where these differ.
+	ASCII       string          `json:"a_labels,omitempty"`
+	Unicode     string          `json:"u_labels,omitempty"`
 	Registered  string          `json:"registered_domain"`
 	Scored      bool            `json:"scored"`
 	Reason      string          `json:"reason"`
@@ -108,32 +112,50 @@ func (c *scoreCmd) newScorer(d *detection) *scorer {
 }
 
 func (s *scorer) judge(text string) error {
-	name, err := dnsname.Parse(text)
+	name, err := parseName(text)
 	if err != nil {
 		return s.lines.Encode(notAName(text, err))
 	}
 	v := &s.verdict
 	q := detect.Query{Time: time.Now(), Name: name, Type: dnswire.TypeA, Class: dnswire.ClassIN}
 	s.detection.detector.Inspect(&q, v)
-	line := newScored(text, v)
+	line := newScored(text, name, v)
 	if line.Scored && s.features != nil {
 		line.Features = s.vectorOf(name)
 	}
 	return s.lines.Encode(line)
 }
 
-func notAName(text string, err error) *scored {
-	return &scored{
-		Name: text, Reason: "not_a_name", Error: err.Error(),
-		Level: detect.LevelNone.String(), Action: detect.Pass.String(), Origin: detect.OriginNone.String(),
+// parseName is the name that somebody means who types text, which may be in any
+// script.
+func parseName(text string) (dnsname.Name, error) {
+	ascii, err := dnsname.ToASCII(text)
+	if err != nil {
+		return nil, err
 	}
+	return dnsname.Parse(ascii)
 }
 
-// newScored is a verdict as a line of output. It points into v.
-func newScored(text string, v *detect.Verdict) *scored {
+// notAName is a line for what has no verdict; err says why not.
+func notAName(text string, err error) *scored {
+	s := &scored{
+		Name: text, Reason: "not_a_name",
+		Level: detect.LevelNone.String(), Action: detect.Pass.String(), Origin: detect.OriginNone.String(),
+	}
+	if err != nil {
+		s.Error = err.Error()
+	}
+	return s
+}
+
+// newScored is a verdict on name as a line of output. It points into v.
+func newScored(text string, name dnsname.Name, v *detect.Verdict) *scored {
 	line := &scored{
 		Name: text, Registered: v.Registered.String(), Scored: v.Unscored == detect.Scored, Reason: v.Unscored.String(),
 		Origin: v.Origin.String(), Level: v.Level.String(), Action: v.Action.String(), Enforced: v.Enforced,
+	}
+	if line.Unicode = name.Unicode(); line.Unicode != "" {
+		line.ASCII = name.String()
 	}
 	for _, m := range v.Matches {
 		line.Matches = append(line.Matches, scoredMatch{List: m.List, Rule: m.Rule, Info: m.Info, Kind: m.Kind.String(), Effect: m.Effect.String()})

@@ -77,7 +77,7 @@ var home = map[string]string{
 	"golang.org/x/net/bpf":                                    "capture",
 	"github.com/gaissmai/bart":                                "detect", // clients to groups, by the longest prefix
 	"github.com/cockroachdb/pebble/v2":                        "pdns/store",
-	"golang.org/x/net/idna":                                   "blocklist",
+	"golang.org/x/net/idna":                                   "internal/dnsname",
 	"aead.dev/minisign":                                       "blocklist",
 	"github.com/zeebo/xxh3":                                   "blocklist",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "web",
