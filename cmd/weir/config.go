@@ -46,6 +46,7 @@ type config struct {
 
 	// The user chose these folders, so weir must not do without them.
 	explicitState, explicitRecords, explicitStore bool
+	doc                                           *document // where each setting stands; nil: nowhere
 }
 
 // forwarding is what the resolver is told. The site's own zones exist, so
@@ -138,6 +139,7 @@ func readConfig(file string) (*config, *document, error) {
 
 // checkConfig completes cfg and reports everything that is wrong with it.
 func checkConfig(cfg *config, doc *document) error {
+	cfg.doc = doc
 	cfg.explicitState = cfg.StateDir != ""
 	if !cfg.explicitState {
 		cfg.StateDir = defaultStateDir()
@@ -209,6 +211,41 @@ func (c *config) placed(err error) error {
 		}
 	}
 	return fmt.Errorf("detect.%w", err)
+}
+
+// located gives each problem that shows only when what the file names is loaded
+// (lists, models, certificates, folders) the line that names it.
+func (c *config) located(err error) error {
+	if err == nil || c.doc == nil {
+		return err
+	}
+	code := exitFailure
+	if coded, ok := errors.AsType[*exitError](err); ok {
+		code = coded.code
+	}
+	var out []error
+	for _, e := range split(unwrapExit(err)) {
+		path, rest, _ := strings.Cut(e.Error(), ": ")
+		if name, ok := strings.CutPrefix(path, "list "); ok {
+			path = c.pathOf(name, rest)
+		}
+		if c.doc.line(path) > 0 {
+			e = fmt.Errorf("%s%w", c.doc.at(path), e)
+		}
+		out = append(out, e)
+	}
+	return exitWith(code, errors.Join(out...))
+}
+
+// pathOf is the setting of a list that is at fault, by what is said of it.
+func (c *config) pathOf(name, what string) string {
+	setting, _, _ := strings.Cut(strings.TrimSpace(what), " ")
+	for i, l := range c.Lists {
+		if l.Name == name {
+			return fmt.Sprintf("lists[%d].%s", i, strings.TrimSuffix(setting, ":"))
+		}
+	}
+	return ""
 }
 
 // sources are the lists without their policies.

@@ -27,6 +27,7 @@ func (s *service) routes() []web.Route {
 	return slices.Concat(
 		[]web.Route{
 			{Pattern: "GET /api/v1/status", Handler: web.Answer(s.status), Public: true},
+			{Pattern: "GET /api/v1/reload", Handler: web.Answer(s.reloadState)},
 			{Pattern: "POST /api/v1/cache/flush", Handler: web.Answer(s.flushCache)},
 		},
 		s.listRoutes(),

@@ -22,11 +22,17 @@ type detection struct {
 	lists    *blocklist.Lists
 	models   models
 	detector *detect.Detector
+	cfg      *config // that load reads the lists of
 }
 
 // newDetection loads the model and makes the lists, which load fills. allows may
 // be nil.
 func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, allows *allow.Book) (*detection, error) {
+	d, err := buildDetection(cfg, log, reg, allows)
+	return d, cfg.located(err)
+}
+
+func buildDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, allows *allow.Book) (*detection, error) {
 	models, err := loadModels(&cfg.Detect, models{})
 	if err != nil {
 		return nil, err
@@ -58,12 +64,14 @@ func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, allow
 	}
 	d.SetShadow(models.shadow)
 	d.SetPopularity(popular)
-	return &detection{lists: lists, models: models, detector: d}, nil
+	return &detection{lists: lists, models: models, detector: d, cfg: cfg}, nil
 }
 
 // load reads whatever of the lists is at hand: inline entries, files, and the
 // last good copies of URLs. It asks no network.
-func (d *detection) load() error { return exitWith(exitIntegrity, d.lists.Load()) }
+func (d *detection) load() error {
+	return d.cfg.located(exitWith(exitIntegrity, d.lists.Load()))
+}
 
 // models are those of a configuration. Either may be nil.
 type models struct{ live, shadow *detect.Model }

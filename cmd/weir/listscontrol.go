@@ -158,7 +158,10 @@ func (c *listsStatusCmd) Run(std stdio) error {
 	if c.JSON {
 		return json.NewEncoder(std.out).Encode(lists)
 	}
-	return printLists(std, lists, time.Now())
+	if err := printLists(std, lists, time.Now()); err != nil {
+		return err
+	}
+	return printRefused(client, std.out)
 }
 
 func printLists(std stdio, lists []listStatus, now time.Time) error {

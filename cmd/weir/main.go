@@ -111,10 +111,13 @@ func run(args []string, std stdio) int {
 			fmt.Fprintln(std.err, "weir:", e)
 		}
 		var coded *exitError
-		if errors.As(err, &coded) {
-			return coded.code
+		if !errors.As(err, &coded) {
+			return exitFailure
 		}
-		return exitFailure
+		if coded.code == exitConfig && args[0] != "check" {
+			fmt.Fprintf(std.err, "weir: weir %s did nothing, because the configuration cannot be used\n", args[0])
+		}
+		return coded.code
 	}
 	return exitOK
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -201,15 +202,40 @@ func (c *queryCmd) params() query.Params {
 
 // Validate checks the question, for kong.
 func (c *queryCmd) Validate() error {
+	if !c.Rdata && strings.Contains(c.What, "/") {
+		if addr, _, _ := strings.Cut(c.What, "/"); isAddress(addr) {
+			if _, err := netip.ParsePrefix(c.What); err != nil {
+				return fmt.Errorf("%q is no network: the number behind the slash is not one of its address's", c.What)
+			}
+		}
+	}
 	p := c.params()
 	_, err := p.Compile(time.Now())
 	return err
 }
 
+func isAddress(text string) bool {
+	_, err := netip.ParseAddr(text)
+	return err == nil
+}
+
+// lineWriter counts the lines that pass.
+type lineWriter struct {
+	w     io.Writer
+	lines int
+}
+
+func (l *lineWriter) Write(b []byte) (int, error) {
+	n, err := l.w.Write(b)
+	l.lines += bytes.Count(b[:n], []byte("\n"))
+	return n, err
+}
+
 // Run prints the records as they come.
 func (c *queryCmd) Run(std stdio) error {
 	p := c.params()
-	out := bufio.NewWriter(std.out)
+	lines := &lineWriter{w: std.out}
+	out := bufio.NewWriter(lines)
 	var truncated bool
 	err := c.ask(func(client *controlClient) (err error) {
 		truncated, err = client.stream(context.Background(), p.URL(), out)
@@ -218,10 +244,20 @@ func (c *queryCmd) Run(std stdio) error {
 		truncated, err = p.Run(context.Background(), r, time.Now(), query.NewWriter(out, p.Format, ""))
 		return err
 	})
-	if err = errors.Join(err, out.Flush()); err == nil && truncated {
-		fmt.Fprintf(std.err, "weir: only the first %d records are shown; see --limit\n", p.Limit)
+	if err = errors.Join(err, out.Flush()); err != nil {
+		return err
 	}
-	return err
+	header := 0
+	if p.Format == query.FormatCSV {
+		header = 1
+	}
+	switch {
+	case truncated:
+		fmt.Fprintf(std.err, "weir: only the first %d records are shown; see --limit\n", p.Limit)
+	case lines.lines <= header:
+		fmt.Fprintln(std.err, "weir: no such records")
+	}
+	return nil
 }
 
 // stream copies an answer as it comes. truncated is what its trailer says.

@@ -57,6 +57,11 @@ func TestThePassiveDNSDatabaseIsAsked(t *testing.T) {
 	if out, _ := weir(t, exitOK, "query", "192.0.2.0/24", "--state", state); !strings.Contains(out, "www.example.com. A 192.0.2.1") {
 		t.Errorf("query of a network:\n%s", out)
 	}
+	for _, format := range []string{"text", "csv", "json"} {
+		if _, errs := weir(t, exitOK, "query", "nowhere.example", "--state", state, "--format", format); errs != "weir: no such records\n" {
+			t.Errorf("query without a result as %s: %q on standard error", format, errs)
+		}
+	}
 	if out, errs := weir(t, exitOK, "query", ".", "--subtree", "--limit", "1", "--state", state); strings.Count(out, "\n") != 1 || !strings.Contains(errs, "only the first 1") {
 		t.Errorf("query with a limit: %q, %q", out, errs)
 	}
@@ -100,6 +105,11 @@ func TestThePassiveDNSDatabaseIsAsked(t *testing.T) {
 	}
 	if _, errs := weir(t, exitFailure, "query", "x.example", "--state", t.TempDir()); !strings.Contains(errs, "no weir is running") || !strings.Contains(errs, "no passive DNS database") {
 		t.Errorf("without weir and files: %s", errs)
+	}
+	for _, what := range []string{"192.0.2.0/33", "2001:db8::/129", "192.0.2.0/x"} {
+		if _, errs := weir(t, exitUsage, "query", what); !strings.Contains(errs, "is no network") {
+			t.Errorf("query %s: %q, want a usage error", what, errs)
+		}
 	}
 	if _, errs := weir(t, exitUsage, "query", "a..b", "--since", "whenever"); !strings.Contains(errs, "is no name") || !strings.Contains(errs, "since: ") {
 		t.Errorf("a wrong question: %s", errs)

@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"reflect"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -19,15 +22,50 @@ func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal, load func(
 		}
 		if err := s.reload(load); err != nil {
 			s.reloads.WithLabelValues("rejected").Inc()
+			refused := &refusedReload{Time: time.Now().UTC()}
 			for _, e := range split(unwrapExit(err)) {
 				s.log.Error("reload rejected, the old configuration serves on", zap.Error(e))
+				refused.Problems = append(refused.Problems, e.Error())
 			}
+			s.refused.Store(refused)
 			continue
 		}
+		s.refused.Store(nil)
 		s.reloads.WithLabelValues("success").Inc()
 		cfg := s.cfg.Load()
 		s.log.Info("reloaded", zap.Int("lists", len(cfg.Lists)), zap.Strings("forward", cfg.Resolver.Upstream.Servers))
 	}
+}
+
+// refusedReload is a reload after which the old configuration serves on.
+type refusedReload struct {
+	Time     time.Time `json:"time"`
+	Problems []string  `json:"problems"`
+}
+
+// reloadState is the answer of GET /api/v1/reload. What is wrong with a
+// configuration may quote it, so this is for the control socket alone.
+type reloadState struct {
+	Refused *refusedReload `json:"refused"` // null: the newest one was not
+}
+
+func (s *service) reloadState(*http.Request) (any, error) {
+	return reloadState{s.refused.Load()}, nil
+}
+
+// printRefused says that the running weir is not as its file says, where that
+// is so.
+func printRefused(client *controlClient, w io.Writer) error {
+	var r reloadState
+	if err := client.call(context.Background(), http.MethodGet, "/api/v1/reload", nil, &r); err != nil || r.Refused == nil {
+		return err
+	}
+	fmt.Fprintf(w, "the last reload was refused at %s, %s ago; what was before serves on:\n",
+		r.Refused.Time.Format(time.RFC3339), time.Since(r.Refused.Time).Round(time.Second))
+	for _, p := range r.Refused.Problems {
+		fmt.Fprintf(w, "  %s\n", p)
+	}
+	return nil
 }
 
 // reload builds all that is new, and only when nothing is wrong with any of it
@@ -38,6 +76,11 @@ func (s *service) reload(load func() (*config, error)) error {
 	if err != nil {
 		return err
 	}
+	return next.located(s.replace(next))
+}
+
+// replace is reload with a configuration that is valid by itself.
+func (s *service) replace(next *config) error {
 	models, err := loadModels(&next.Detect, s.detection.models)
 	if err != nil {
 		return err

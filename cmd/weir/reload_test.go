@@ -106,12 +106,20 @@ func TestReloadLosesNoQuery(t *testing.T) {
 		for _, bad := range []string{"lists:\n  - {name: l, inline: [x.example], mode: maybe}\n", "lists:\n  - {name: l, file: /nonexistent/list}\n", "nonsense: 1\n", "detect: {model: {path: /nonexistent}}\n"} {
 			write(one, bad)
 			p.reload("reload rejected")
+			for _, cmd := range [][]string{{"status"}, {"lists", "status"}} {
+				if out, _ := weir(t, exitOK, append(cmd, "--state", dir)...); !strings.Contains(out, "the last reload was refused at ") || !strings.Contains(out, "\n  "+conf+":") {
+					t.Errorf("after the bad reload %q weir %s says\n%s", bad, strings.Join(cmd, " "), out)
+				}
+			}
 			if r := p.ask("udp", addr, "www.example.com.", dns.TypeA); r.Rcode != dns.RcodeNameError {
 				t.Errorf("after the bad reload %q: %v, want the old list to serve", bad, r)
 			}
 		}
 		write(two, "")
 		p.reload("reloaded")
+		if out, _ := weir(t, exitOK, "status", "--state", dir); strings.Contains(out, "refused") {
+			t.Errorf("after a good reload weir status says\n%s", out)
+		}
 		if r := p.ask("udp", addr, "fresh.example.com.", dns.TypeA); answers(r) != "192.0.2.2" {
 			t.Errorf("a new upstream: %v, want its answer", r)
 		}

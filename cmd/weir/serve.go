@@ -153,9 +153,10 @@ type service struct {
 	resolver  *resolver.Resolver
 	admin     *web.Server
 	reloads   *prometheus.CounterVec
-	lock      *os.File    // of the state folder
-	stateless error       // why there is no place for state
-	zone      *rpz.Writer // nil: none is written
+	refused   atomic.Pointer[refusedReload] // the last one, if none succeeded since
+	lock      *os.File                      // of the state folder
+	stateless error                         // why there is no place for state
+	zone      *rpz.Writer                   // nil: none is written
 
 	allows        *allow.Book
 	allowsRefused prometheus.Counter
@@ -331,42 +332,43 @@ func (s *service) announce() {
 	}
 }
 
-// rehearse builds what serve would build, short of sockets and folders.
+// rehearse builds what serve would build, short of sockets and folders, and
+// reports everything that is wrong with it.
 func rehearse(cfg *config) error {
 	log, reg := zap.NewNop(), newRegistry()
+	var errs []error
 	d, err := newDetection(cfg, log, reg, nil)
-	if err != nil {
-		return err
+	if err == nil {
+		err = d.load()
 	}
-	if err := d.load(); err != nil {
-		return err
+	code := exitConfig
+	if coded, ok := errors.AsType[*exitError](err); ok {
+		code = coded.code // a damaged list or model is no mistake in the configuration
 	}
-	if err := cfg.Resolver.CheckFiles(); err != nil {
-		return exitWith(exitConfig, fmt.Errorf("resolver.%w", err))
-	}
-	if _, err = newUpstreams(cfg.Resolver.Upstream, log, reg); err != nil {
-		return exitWith(exitConfig, err)
-	}
-	if err := cfg.Privacy.CheckFiles(); err != nil {
-		return exitWith(exitConfig, fmt.Errorf("privacy.%w", err))
-	}
-	if cfg.explicitState {
-		if err := canMake(cfg.StateDir); err != nil {
-			return exitWith(exitConfig, fmt.Errorf("state_dir: %w", err))
+	errs = append(errs, unwrapExit(err))
+	late := func(setting string, err error) {
+		for _, e := range split(unwrapExit(err)) {
+			errs = append(errs, unwrapExit(cfg.located(fmt.Errorf("%s%w", setting, e))))
 		}
+	}
+	late("resolver.", cfg.Resolver.CheckFiles())
+	_, err = newUpstreams(cfg.Resolver.Upstream, log, reg)
+	late("", err)
+	late("privacy.", cfg.Privacy.CheckFiles())
+	if cfg.explicitState {
+		late("state_dir: ", canMake(cfg.StateDir))
 	}
 	if cfg.Store.Enabled {
-		if _, err := readToken(cfg.Store.TokenFile); err != nil {
-			return err
-		}
-		if err := canMake(cfg.Store.Dir); err != nil && (cfg.explicitState || cfg.explicitStore) {
-			return exitWith(exitConfig, fmt.Errorf("store.dir: %w", err))
+		_, err := readToken(cfg.Store.TokenFile)
+		late("", err)
+		if cfg.explicitState || cfg.explicitStore {
+			late("store.dir: ", canMake(cfg.Store.Dir))
 		}
 	}
 	if cfg.Records.COF.Enabled || cfg.Records.Transactions.Enabled {
-		if err := canMake(cfg.Records.Dir); err != nil && (cfg.explicitState || cfg.explicitRecords) {
-			return exitWith(exitConfig, fmt.Errorf("records.dir: %w", err))
+		if cfg.explicitState || cfg.explicitRecords {
+			late("records.dir: ", canMake(cfg.Records.Dir))
 		}
 	}
-	return nil
+	return exitWith(code, errors.Join(errs...))
 }

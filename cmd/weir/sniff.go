@@ -43,6 +43,9 @@ type sniffCmd struct {
 
 // Validate checks the flags against each other, for kong.
 func (c *sniffCmd) Validate() error {
+	if c.Format != encode.Native && c.Transactions == "" {
+		return errors.New("--format is the form of the transactions: --transactions FILE, or - for standard output, is missing")
+	}
 	outs := 0
 	for _, out := range []string{c.Transactions, c.COF, c.Findings, c.Summary} {
 		if out == "-" {

@@ -28,6 +28,9 @@ type statusReport struct {
 	Model       *modelStatus     `json:"model"` // null: none
 	Lists       listsSummary     `json:"lists"`
 	Records     recordsStatus    `json:"records"`
+	// RefusedReload is when the newest reload was refused, if it was: GET
+	// /api/v1/reload has why. Null: it was not.
+	RefusedReload *time.Time `json:"refused_reload"`
 }
 
 type upstreamStatus struct {
@@ -80,6 +83,9 @@ func (s *service) status(*http.Request) (any, error) {
 			r.Lists.Failing++
 		}
 	}
+	if refused := s.refused.Load(); refused != nil {
+		r.RefusedReload = &refused.Time
+	}
 	if rec := s.started.Records; s.records != nil && (rec.COF.Enabled || rec.Transactions.Enabled) {
 		r.Records = recordsStatus{rec.Dir, rec.COF.Enabled, rec.Transactions.Enabled}
 	}
@@ -104,7 +110,10 @@ func (c *statusCmd) Run(std stdio) error {
 	if c.JSON {
 		return json.NewEncoder(std.out).Encode(&r)
 	}
-	return r.print(std)
+	if err := r.print(std); err != nil {
+		return err
+	}
+	return printRefused(client, std.out)
 }
 
 func (r *statusReport) print(std stdio) error {

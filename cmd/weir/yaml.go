@@ -80,13 +80,19 @@ func (d *document) add(prefix string, err error) {
 			msg = prefix + "." + msg
 		}
 		path, _, _ := strings.Cut(msg, ": ")
-		if line := d.line(path); line > 0 {
-			msg = fmt.Sprintf("%s:%d: %s", d.file, line, msg)
-		} else if d.file != "" {
-			msg = fmt.Sprintf("%s: %s", d.file, msg)
-		}
-		d.errs = append(d.errs, errors.New(msg))
+		d.errs = append(d.errs, errors.New(d.at(path)+msg))
 	}
+}
+
+// at is what stands in front of a problem with the field at path: file and line.
+func (d *document) at(path string) string {
+	if line := d.line(path); line > 0 {
+		return fmt.Sprintf("%s:%d: ", d.file, line)
+	}
+	if d.file != "" {
+		return d.file + ": "
+	}
+	return ""
 }
 
 func (d *document) line(path string) int {
