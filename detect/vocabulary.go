@@ -24,9 +24,10 @@ const (
 	Dnstap // told by a resolver
 	DoT    // DNS over TLS
 	DoH    // DNS over HTTPS
+	DoQ    // DNS over QUIC
 )
 
-var transportNames = [...]string{UDP: "udp", TCP: "tcp", Pcap: "pcap", Dnstap: "dnstap", DoT: "dot", DoH: "doh"}
+var transportNames = [...]string{UDP: "udp", TCP: "tcp", Pcap: "pcap", Dnstap: "dnstap", DoT: "dot", DoH: "doh", DoQ: "doq"}
 
 func (t Transport) String() string { return transportNames[t] }
 

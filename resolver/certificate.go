@@ -138,7 +138,7 @@ type TLSConfig struct {
 	KeyFile string `yaml:"key_file"`
 }
 
-func (c *Config) encrypted() bool { return len(c.ListenTLS)+len(c.ListenHTTPS) > 0 }
+func (c *Config) encrypted() bool { return len(c.ListenTLS)+len(c.ListenHTTPS)+len(c.ListenQUIC) > 0 }
 
 // CheckFiles says whether the certificate could be shown.
 func (c *Config) CheckFiles() error {
@@ -151,10 +151,10 @@ func (c *Config) CheckFiles() error {
 func (c *TLSConfig) validate() error {
 	var errs []error
 	if c.CertFile == "" {
-		errs = append(errs, errors.New("tls.cert_file: needed for listen_tls and listen_https"))
+		errs = append(errs, errors.New("tls.cert_file: needed for listen_tls, listen_https and listen_quic"))
 	}
 	if c.KeyFile == "" {
-		errs = append(errs, errors.New("tls.key_file: needed for listen_tls and listen_https"))
+		errs = append(errs, errors.New("tls.key_file: needed for listen_tls, listen_https and listen_quic"))
 	}
 	return errors.Join(errs...)
 }

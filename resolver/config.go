@@ -22,7 +22,9 @@ type Config struct {
 	// ListenHTTPS are addresses for DNS over HTTPS (RFC 8484), HTTP/1.1 and 2,
 	// path /dns-query. Default none.
 	ListenHTTPS []string `yaml:"listen_https"`
-	// TLS is the certificate for both.
+	// ListenQUIC are addresses for DNS over QUIC (RFC 9250). Default none.
+	ListenQUIC []string `yaml:"listen_quic"`
+	// TLS is the certificate for all three.
 	TLS TLSConfig `yaml:"tls"`
 	// DDR offers the encrypted listeners to clients that ask in the clear.
 	DDR DDRConfig `yaml:"ddr"`
@@ -73,6 +75,8 @@ type Config struct {
 	RateLimit RateLimitConfig `yaml:"rate_limit"`
 	// TCP bounds connections from clients, those over TLS and HTTPS too.
 	TCP TCPConfig `yaml:"tcp"`
+	// QUIC bounds those over QUIC.
+	QUIC QUICConfig `yaml:"quic"`
 	// Cache bounds the answer cache.
 	Cache cache.Config `yaml:"cache"`
 	// Upstream is where queries are forwarded.
@@ -91,7 +95,7 @@ type TCPConfig struct {
 	// IdleTimeout closes a connection without a query. Default 10s.
 	IdleTimeout time.Duration `yaml:"idle_timeout"`
 	// MessageTimeout is how long a message that began may take to arrive, and
-	// an answer to be taken. Default 2s.
+	// an answer to be taken, also over QUIC. Default 2s.
 	MessageTimeout time.Duration `yaml:"message_timeout"`
 }
 
@@ -114,6 +118,9 @@ func DefaultConfig() Config {
 		TCP: TCPConfig{
 			MaxConns: 1024, MaxConnsPerClient: 128, MaxPipelined: 64,
 			IdleTimeout: 10 * time.Second, MessageTimeout: 2 * time.Second,
+		},
+		QUIC: QUICConfig{
+			MaxConns: 256, MaxConnsPerClient: 16, MaxStreams: 32, RetryAbove: 32, IdleTimeout: 10 * time.Second,
 		},
 		Cache:    cache.DefaultConfig(),
 		Upstream: upstream.DefaultConfig(),
@@ -140,17 +147,18 @@ func (c *Config) Validate() error {
 	for _, more := range []struct {
 		setting string
 		addrs   []string
-	}{{"listen_tls", c.ListenTLS}, {"listen_https", c.ListenHTTPS}} {
+	}{{"listen_tls", c.ListenTLS}, {"listen_https", c.ListenHTTPS}, {"listen_quic", c.ListenQUIC}} {
 		for i, s := range more.addrs {
 			if _, err := netip.ParseAddrPort(s); err != nil {
 				bad("%s[%d]: must be IP:port, got %q", more.setting, i, s)
 			}
 		}
 	}
-	if len(c.ListenTLS)+len(c.ListenHTTPS) > 0 {
+	errs = append(errs, c.validateQUIC())
+	if c.encrypted() {
 		errs = append(errs, c.TLS.validate())
 	}
-	errs = append(errs, c.DDR.validate(len(c.ListenTLS)+len(c.ListenHTTPS) > 0))
+	errs = append(errs, c.DDR.validate(c.encrypted()))
 	proxies, err := parseNetworks("proxy_protocol", c.ProxyProtocol)
 	errs = append(errs, err)
 	if proxies.everybody() {
@@ -187,6 +195,7 @@ func (c *Config) Validate() error {
 	if c.TCP.MessageTimeout < 100*time.Millisecond {
 		bad("tcp.message_timeout: must be at least 100ms, got %s", c.TCP.MessageTimeout)
 	}
+	errs = append(errs, c.QUIC.validate())
 	errs = append(errs, prefixed("cache.", c.Cache.Validate()), prefixed("upstream.", c.Upstream.Validate()))
 	return errors.Join(errs...)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
+	"github.com/weirdns/weir/internal/quicdns"
 )
 
 // DDRConfig is what clients that ask us in the clear are told about our
@@ -18,7 +19,7 @@ type DDRConfig struct {
 	// Default "": nothing is offered.
 	Name string `yaml:"name"`
 	// Addresses are where clients reach the encrypted listeners, at the ports of
-	// listen_tls and listen_https. Default none: clients look Name up.
+	// listen_tls, listen_https and listen_quic. Default none: clients look Name up.
 	Addresses []string `yaml:"addresses"`
 }
 
@@ -34,8 +35,10 @@ func (c *DDRConfig) validate(encrypted bool) error {
 		}
 	} else if _, err := dnsname.ParseHost(c.Name); err != nil {
 		bad("ddr.name: %q is not a domain name: %v", c.Name, err)
+	} else if _, err := dnsname.Parse(dnsLabel + c.Name); err != nil {
+		bad("ddr.name: %q is too long to ask _dns.%s", c.Name, c.Name)
 	} else if !encrypted {
-		bad("ddr.name: nothing to offer without listen_tls or listen_https")
+		bad("ddr.name: nothing to offer without listen_tls, listen_https or listen_quic")
 	}
 	if len(c.Addresses) > maxDesignated {
 		bad("ddr.addresses: at most %d, got %d", maxDesignated, len(c.Addresses))
@@ -48,12 +51,18 @@ func (c *DDRConfig) validate(encrypted bool) error {
 	return errors.Join(errs...)
 }
 
-// designatedName is where clients ask for the offer (RFC 9462, section 4).
-var designatedName = dnsname.MustParse("_dns.resolver.arpa")
+// dnsLabel is in front of a resolver's name where clients ask how it is reached
+// (RFC 9461, section 3).
+const dnsLabel = "_dns."
+
+// designatedName is where clients ask that know no name of it (RFC 9462, section
+// 4).
+var designatedName = dnsname.MustParse(dnsLabel + "resolver.arpa")
 
 // designation is the offer, made once: service bindings and the addresses of
 // their target, as they stand in every answer.
 type designation struct {
+	own                 dnsname.Name // where clients ask that know our name (RFC 9462, section 5)
 	records             []byte
 	answers, additional uint16
 }
@@ -63,7 +72,7 @@ func (s *Resolver) designate() *designation {
 	if s.cfg.DDR.Name == "" {
 		return nil
 	}
-	d := &designation{}
+	d := &designation{own: dnsname.MustParse(dnsLabel + s.cfg.DDR.Name)}
 	target := dnsname.MustParse(s.cfg.DDR.Name)
 	var hints []netip.Addr
 	for _, text := range s.cfg.DDR.Addresses {
@@ -88,6 +97,7 @@ func (s *Resolver) designate() *designation {
 	// The usual ports are those of RFC 9461, section 4.2.
 	offer(dnswire.ServiceParams{ALPN: "dot"}, 853, s.AddrsTLS())
 	offer(dnswire.ServiceParams{ALPN: "h2", DoHPath: dohPath + "{?dns}"}, 443, s.AddrsHTTPS())
+	offer(dnswire.ServiceParams{ALPN: quicdns.ALPN}, 853, s.AddrsQUIC())
 	for _, a := range hints {
 		d.records = dnswire.AppendHostAddress(d.records, target, a, dnswire.ClassIN, specialTTL)
 		d.additional++
@@ -95,12 +105,12 @@ func (s *Resolver) designate() *designation {
 	return d
 }
 
-// answerDesignated answers about resolver.arpa: what we offer, or that there is
-// nothing (RFC 9462, section 6.4). An upstream's offer would lead clients
-// around us.
+// answerDesignated answers about resolver.arpa, and about our own name with _dns
+// in front: what we offer, or that there is nothing (RFC 9462, section 6.4). An
+// upstream's offer would lead clients around us.
 func (r *request) answerDesignated(d *designation) {
 	r.begin(dnswire.RcodeSuccess)
-	if d == nil || r.ask.Type != dnswire.TypeSVCB || !bytes.Equal(r.ask.Name, designatedName) {
+	if d == nil || r.ask.Type != dnswire.TypeSVCB || !bytes.Equal(r.ask.Name, designatedName) && !bytes.Equal(r.ask.Name, d.own) {
 		r.addSOA(specialTTL)
 		return
 	}

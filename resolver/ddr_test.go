@@ -105,3 +105,67 @@ func TestKdigReadsTheDesignation(t *testing.T) {
 		}
 	}
 }
+
+// A client that knows our name asks for that, and is told the same, QUIC
+// included.
+func TestOurOwnNameIsDesignatedToo(t *testing.T) {
+	s, _ := secure(t, answersA("www.example. 300 A 192.0.2.1"), func(c *resolver.Config) {
+		designated(c)
+		c.ListenQUIC = []string{"127.0.0.1:0"}
+	})
+	offer := func(name string) (alpn []string) {
+		t.Helper()
+		r := s.ask(t, "udp", name, dns.TypeSVCB, nil)
+		if r.Truncated || len(withoutOPT(r.Extra)) != 2 {
+			t.Errorf("%s: want it whole, in 512 octets, with two addresses:\n%s", name, r)
+		}
+		for _, rr := range r.Answer {
+			svc := rr.(*dns.SVCB)
+			if svc.Hdr.Name != name || svc.Target != "dns.example.net." {
+				t.Errorf("%s: %s", name, svc)
+			}
+			for _, kv := range svc.Value {
+				if kv.Key() == dns.SVCB_ALPN {
+					alpn = append(alpn, kv.String())
+				}
+				if want := "port=" + portOf(s.resolver.AddrsQUIC()[0]); kv.Key() == dns.SVCB_PORT && alpn[len(alpn)-1] == "doq" && "port="+kv.String() != want {
+					t.Errorf("%s: doq at port %s, want %s", name, kv, want)
+				}
+			}
+		}
+		return alpn
+	}
+	for _, name := range []string{"_dns.resolver.arpa.", "_dns.dns.example.net.", "_DNS.Dns.Example.Net."} {
+		if got := strings.Join(offer(name), " "); got != "dot h2 doq" {
+			t.Errorf("%s: offers %q, want dot h2 doq", name, got)
+		}
+	}
+	for name, qtype := range map[string]uint16{"_dns.dns.example.net.": dns.TypeA, "_853._dns.dns.example.net.": dns.TypeSVCB} {
+		if r := s.ask(t, "udp", name, qtype, nil); r.Rcode != dns.RcodeSuccess || len(r.Answer) != 0 || len(r.Ns) != 1 {
+			t.Errorf("%s %s: want NODATA:\n%s", name, dns.TypeToString[qtype], r)
+		}
+	}
+	if n := s.up.asked.Load(); n != 0 {
+		t.Errorf("%d questions went upstream, want none", n)
+	}
+	s.ask(t, "udp", "dns.example.net.", dns.TypeA, nil)
+	s.ask(t, "udp", "_dns.other.example.", dns.TypeSVCB, nil)
+	if n := s.up.asked.Load(); n != 2 {
+		t.Errorf("%d questions went upstream, want the name itself and other servers' names", n)
+	}
+}
+
+func portOf(addr string) string {
+	_, port, _ := net.SplitHostPort(addr)
+	return port
+}
+
+func TestNamesTooLongToAskForAreRefused(t *testing.T) {
+	c := resolver.DefaultConfig()
+	c.Upstream.Servers, c.ListenQUIC = []string{"192.0.2.53"}, []string{"127.0.0.1:0"}
+	label := strings.Repeat("x", 62)
+	c.DDR.Name = label + "." + label + "." + label + "." + label[:60] // 251 octets
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "ddr.name: ") || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("Validate = %v, want that it is too long", err)
+	}
+}

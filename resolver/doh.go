@@ -132,7 +132,7 @@ func (d *dohServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	s := d.s
 	r := s.getRequest()
-	back := make(dohReply, 1)
+	back := make(awaited, 1)
 	r.ask = detect.Query{Time: s.now(), Client: client.Addr().Unmap(), Transport: detect.DoH}
 	r.from = back
 	if !s.serve(r, msg) {
@@ -155,10 +155,10 @@ func (d *dohServer) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 }
 
-// dohReply is where a handler waits for an answer.
-type dohReply chan *request
+// awaited is where a handler waits for an answer.
+type awaited chan *request
 
-func (c dohReply) reply(r *request) { c <- r }
+func (c awaited) reply(r *request) { c <- r }
 
 // readDoH takes the message out of a request, or says with which status it is
 // refused (RFC 8484, section 4.1).

@@ -28,7 +28,7 @@ func listenTCP(addr string, s *Resolver) (*tcpServer, error) {
 	return &tcpServer{listener: l, transport: detect.TCP}, nil
 }
 
-// listenEncrypted binds the addresses for TLS and HTTPS.
+// listenEncrypted binds the addresses for TLS, HTTPS and QUIC.
 func (s *Resolver) listenEncrypted() error {
 	for _, addr := range s.cfg.ListenTLS {
 		l, err := listenConn(addr, s, s.cert.config("dot"))
@@ -44,7 +44,7 @@ func (s *Resolver) listenEncrypted() error {
 		}
 		s.doh = append(s.doh, newDoHServer(l))
 	}
-	return nil
+	return s.listenQUIC()
 }
 
 // AddrsTLS and AddrsHTTPS are the addresses that Listen bound for DNS over TLS

@@ -47,10 +47,10 @@ type metrics struct {
 }
 
 // protos are the transports of clients.
-var protos = [...]string{"udp", "tcp", "dot", "doh"}
+var protos = [...]string{"udp", "tcp", "dot", "doh", "doq"}
 
 // protoOf is a transport's place in protos.
-var protoOf = [...]uint8{detect.UDP: 0, detect.TCP: 1, detect.DoT: 2, detect.DoH: 3}
+var protoOf = [...]uint8{detect.UDP: 0, detect.TCP: 1, detect.DoT: 2, detect.DoH: 3, detect.DoQ: 4}
 
 var (
 	requestsDesc = prometheus.NewDesc("weir_dns_requests_total",
@@ -67,6 +67,10 @@ var (
 		"Open client connections.", nil, nil)
 	tcpRefusedDesc = prometheus.NewDesc("weir_tcp_refused_total",
 		"Connections closed because a limit was reached.", nil, nil)
+	quicDesc = prometheus.NewDesc("weir_quic_connections",
+		"Open client connections over QUIC, those in their handshake included.", nil, nil)
+	quicEventsDesc = prometheus.NewDesc("weir_quic_events_total",
+		"What happened to connections over QUIC: retry (asked to show that the address is the client's own), refused (a limit was reached), handshake (did not end well), protocol (closed for what RFC 9250 forbids), incomplete (a query that never came whole).", []string{"event"}, nil)
 	pendingDesc = prometheus.NewDesc("weir_dns_pending",
 		"Queries that wait for an upstream.", nil, nil)
 	prefetchDesc = prometheus.NewDesc("weir_cache_prefetch_total",
@@ -138,7 +142,7 @@ func (m *metrics) response(r *request, latency time.Duration) {
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, pendingDesc, prefetchDesc, snapshotDesc, panicsDesc,
-		handshakesDesc, limitedDesc, datagramsDesc,
+		handshakesDesc, limitedDesc, datagramsDesc, quicDesc, quicEventsDesc,
 	} {
 		ch <- d
 	}
@@ -193,7 +197,20 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		counter(limitedDesc, &l.over[1], "client")
 	}
 	ch <- prometheus.MustNewConstMetric(tcpDesc, prometheus.GaugeValue, float64(m.s.limits.open()))
+	if len(m.s.quic) > 0 {
+		m.collectQUIC(ch)
+	}
 	ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(m.s.pending.taken()))
+}
+
+func (m *metrics) collectQUIC(ch chan<- prometheus.Metric) {
+	st := m.s.quicStats()
+	for event, n := range map[string]uint64{
+		"retry": st.Retries, "refused": st.Refused, "handshake": st.Failed, "protocol": st.Protocol, "incomplete": st.Incomplete,
+	} {
+		ch <- prometheus.MustNewConstMetric(quicEventsDesc, prometheus.CounterValue, float64(n), event)
+	}
+	ch <- prometheus.MustNewConstMetric(quicDesc, prometheus.GaugeValue, float64(st.Open))
 }
 
 func rcodeLabel(rcode int) string {

@@ -17,6 +17,7 @@ type options struct {
 	cookie    []byte // of buf: what the client gets back
 	keepalive time.Duration
 	pad       bool
+	forbidden bool // there is one that may not be sent over this transport
 	buf       [cookieLen]byte
 }
 
@@ -24,7 +25,9 @@ type options struct {
 // first counts (RFC 7873, section 5.2).
 func (s *Resolver) readOptions(r *request) {
 	o := &r.options
-	o.state, o.cookie, o.keepalive, o.pad = noCookie, nil, 0, false
+	o.state, o.cookie, o.keepalive = noCookie, nil, 0
+	o.pad = r.ask.Transport == detect.DoQ // whoever speaks it must pad, asked or not: RFC 9250, section 5.4
+	o.forbidden = false
 	for rest := r.EDNS.Options; len(rest) > 0; {
 		code, value, tail, ok := dnswire.NextOption(rest)
 		if !ok {
@@ -37,11 +40,12 @@ func (s *Resolver) readOptions(r *request) {
 				o.cookie, o.state = s.cookies.check(o.buf[:0], value, r.ask.Client, r.ask.Time)
 			}
 		case dnswire.OptionKeepalive:
+			o.forbidden = r.ask.Transport == detect.DoQ // RFC 9250, section 5.5.2
 			if r.ask.Transport == detect.TCP || r.ask.Transport == detect.DoT {
 				o.keepalive = s.cfg.TCP.IdleTimeout // RFC 7828, section 3.3.2: over UDP ignored
 			}
 		case dnswire.OptionPadding:
-			o.pad = r.ask.Transport == detect.DoT || r.ask.Transport == detect.DoH // RFC 7830, section 6
+			o.pad = r.ask.Transport >= detect.DoT // RFC 7830, section 6: not in the clear
 		}
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/inherit"
+	"github.com/weirdns/weir/internal/quicdns"
 	"github.com/weirdns/weir/resolver/cache"
 	"github.com/weirdns/weir/resolver/upstream"
 	"go.uber.org/zap"
@@ -70,6 +71,8 @@ type Resolver struct {
 	flights   flights
 	limits    *connLimits
 
+	quicLimits *connLimits
+
 	live atomic.Pointer[live]
 
 	cookies *cookieJar   // nil: we give none
@@ -81,6 +84,8 @@ type Resolver struct {
 	udp []*udpServer
 	tcp []*tcpServer // over TLS too
 	doh []*dohServer
+
+	quic []*quicdns.Server
 
 	requests sync.Pool
 	pending  *shares        // of the requests that wait for an upstream
@@ -144,17 +149,18 @@ func New(cfg Config, deps Deps) (*Resolver, error) {
 		return nil, err
 	}
 	s := &Resolver{
-		cfg:       cfg,
-		log:       deps.Log,
-		detector:  deps.Detector,
-		sinks:     deps.Sinks,
-		cache:     cache.New(cfg.Cache, deps.Registry),
-		now:       deps.Now,
-		cacheFile: deps.CacheFile,
-		inherited: deps.Inherited,
-		limits:    newConnLimits(cfg.TCP.MaxConns, cfg.TCP.MaxConnsPerClient),
-		pending:   newShares(cfg.MaxPending, deps.Suffixes),
-		flights:   newFlights(newShares(int(cfg.Upstream.MaxInFlight), deps.Suffixes)),
+		cfg:        cfg,
+		log:        deps.Log,
+		detector:   deps.Detector,
+		sinks:      deps.Sinks,
+		cache:      cache.New(cfg.Cache, deps.Registry),
+		now:        deps.Now,
+		cacheFile:  deps.CacheFile,
+		inherited:  deps.Inherited,
+		limits:     newConnLimits(cfg.TCP.MaxConns, cfg.TCP.MaxConnsPerClient),
+		quicLimits: newConnLimits(cfg.QUIC.MaxConns, cfg.QUIC.MaxConnsPerClient),
+		pending:    newShares(cfg.MaxPending, deps.Suffixes),
+		flights:    newFlights(newShares(int(cfg.Upstream.MaxInFlight), deps.Suffixes)),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -201,7 +207,7 @@ func (s *Resolver) Swap(cfg Config, up Exchanger) error {
 			next.ruled = append(next.ruled, parseNames(z.Zones))
 		}
 	}
-	next.special = newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, parseNames(cfg.SpecialExcept))
+	next.special = newSpecialTable(cfg.SpecialNames, cfg.PrivateReverse, parseNames(cfg.SpecialExcept), s.cfg.DDR.Name)
 	if len(next.zones) > 0 {
 		next.router, _ = up.(router)
 	}
@@ -299,6 +305,9 @@ func (s *Resolver) Run(ctx context.Context) error {
 	for _, d := range s.doh {
 		run(d.run)
 	}
+	for _, q := range s.quic {
+		run(runQUIC(q))
+	}
 	if s.cert != nil {
 		run(s.cert.run)
 	}
@@ -324,6 +333,9 @@ func (s *Resolver) Close() {
 	}
 	for _, d := range s.doh {
 		d.close()
+	}
+	for _, q := range s.quic {
+		q.Close()
 	}
 }
 

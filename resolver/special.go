@@ -33,9 +33,13 @@ func (t *specialTable) add(zone string, what special) {
 	t.sizes[len(n)] = true
 }
 
-func newSpecialTable(names, reverse bool, except []dnsname.Name) *specialTable {
+// newSpecialTable has own, where it is not empty, as the name that we go by.
+func newSpecialTable(names, reverse bool, except []dnsname.Name, own string) *specialTable {
 	t := &specialTable{zones: map[string]special{}, except: except}
 	t.add("resolver.arpa", specialDesignated) // RFC 9462
+	if own != "" {
+		t.add(dnsLabel+own, specialDesignated)
+	}
 	if reverse {
 		for _, zone := range reverseZones() {
 			t.add(zone, specialZone)

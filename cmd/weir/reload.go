@@ -129,6 +129,8 @@ func (s *service) warnFixed(next *config) {
 		{"resolver.listen", !reflect.DeepEqual(a.Listen, b.Listen)},
 		{"resolver.listen_tls", !reflect.DeepEqual(a.ListenTLS, b.ListenTLS)},
 		{"resolver.listen_https", !reflect.DeepEqual(a.ListenHTTPS, b.ListenHTTPS)},
+		{"resolver.listen_quic", !reflect.DeepEqual(a.ListenQUIC, b.ListenQUIC)},
+		{"resolver.quic", a.QUIC != b.QUIC},
 		{"resolver.ddr", !reflect.DeepEqual(a.DDR, b.DDR)},
 		{"resolver.cookies", a.Cookies != b.Cookies},
 		{"resolver.rate_limit", !reflect.DeepEqual(a.RateLimit, b.RateLimit)},

@@ -99,6 +99,10 @@ func (c *serveCmd) Run(std stdio) error {
 		return err
 	}
 	defer func() { _ = log.Sync() }() // standard error may not know how
+	// What a library says by itself, as of socket buffers, is an event like others.
+	if undo, err := zap.RedirectStdLogAt(log.Named("library"), zapcore.WarnLevel); err == nil {
+		defer undo()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	hup := make(chan os.Signal, 1)
@@ -320,6 +324,7 @@ func (s *service) announce() {
 		zap.Strings("listen", s.resolver.Addrs()),
 		zap.Strings("tls", s.resolver.AddrsTLS()),
 		zap.Strings("https", s.resolver.AddrsHTTPS()),
+		zap.Strings("quic", s.resolver.AddrsQUIC()),
 		zap.Strings("forward", cfg.Resolver.Upstream.Servers),
 		zap.String("records", records),
 		zap.String("metrics", metrics),

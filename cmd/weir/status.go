@@ -22,6 +22,7 @@ type statusReport struct {
 	Listen      []string         `json:"listen"`
 	ListenTLS   []string         `json:"listen_tls,omitempty"`
 	ListenHTTPS []string         `json:"listen_https,omitempty"`
+	ListenQUIC  []string         `json:"listen_quic,omitempty"`
 	Admin       string           `json:"admin"` // "": none
 	StateDir    string           `json:"state_dir"`
 	Upstreams   []upstreamStatus `json:"upstreams"`
@@ -64,7 +65,8 @@ func (s *service) status(*http.Request) (any, error) {
 	cfg := s.cfg.Load()
 	r := statusReport{
 		Version: buildVersion(), PID: os.Getpid(), Started: s.began.UTC(), Uptime: time.Since(s.began).Seconds(),
-		Missing: append([]string{}, s.missing()...), Listen: s.resolver.Addrs(), ListenTLS: s.resolver.AddrsTLS(), ListenHTTPS: s.resolver.AddrsHTTPS(), Admin: s.admin.Addr(),
+		Missing: append([]string{}, s.missing()...), Listen: s.resolver.Addrs(), ListenTLS: s.resolver.AddrsTLS(), ListenHTTPS: s.resolver.AddrsHTTPS(),
+		ListenQUIC: s.resolver.AddrsQUIC(), Admin: s.admin.Addr(),
 	}
 	if s.stateless == nil {
 		r.StateDir = s.started.StateDir
@@ -140,6 +142,9 @@ func (r *statusReport) print(std stdio) error {
 	}
 	if len(r.ListenHTTPS) > 0 {
 		line("https", "%s", strings.Join(r.ListenHTTPS, " "))
+	}
+	if len(r.ListenQUIC) > 0 {
+		line("quic", "%s", strings.Join(r.ListenQUIC, " "))
 	}
 	line("admin", "%s", orNone(r.Admin))
 	line("state", "%s", orNone(r.StateDir))

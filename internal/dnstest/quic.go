@@ -60,7 +60,7 @@ func (s *Server) serveQUIC(ctx context.Context, c *quic.Conn, served *sync.WaitG
 			return
 		}
 		served.Go(func() {
-			defer st.Close()
+			defer func() { _ = st.Close() }()
 			all, err := io.ReadAll(st)
 			m := new(dns.Msg)
 			if err != nil || len(all) < 2 || int(binary.BigEndian.Uint16(all)) != len(all)-2 || m.Unpack(all[2:]) != nil {

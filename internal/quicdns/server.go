@@ -92,7 +92,7 @@ func (s *Server) Run(ctx context.Context) error {
 		VerifySourceAddress: s.wantsProof,
 		ConnContext:         s.let,
 	}
-	defer tr.Close()
+	defer func() { _ = tr.Close() }()
 	conf := s.cfg.TLS.Clone()
 	conf.NextProtos, conf.MinVersion = []string{ALPN}, tls.VersionTLS13
 	l, err := tr.Listen(conf, s.config())
