@@ -16,7 +16,7 @@ type Config struct {
 	// MaxAge is how long a record is kept after it was last seen. Default: 2160h
 	// (90 days).
 	MaxAge time.Duration `yaml:"max_age"`
-	// MaxBytes bounds the folder. When records take about seven tenths of it,
+	// MaxBytes bounds the folder. When records take about two thirds of it,
 	// those that were seen longest ago go; the rest is for the log, and for files
 	// while they are written anew. Bytes. Default: 1 GiB.
 	MaxBytes int64 `yaml:"max_bytes"`

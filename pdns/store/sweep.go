@@ -33,19 +33,19 @@ const (
 // logBytes is what the log of what was written last takes of the bound: a file
 // for each part that is not among the records yet, and those kept to be written
 // over. A commit that is larger than a part has a file twice as long.
-const logBytes = 2 * memTables * memTableBytes
+func logBytes(maxBytes int64) int64 { return 2 * memTables * memTableBytes(maxBytes) }
 
 // Shares of the rest that records may take. What they leave is for files while
 // they are written anew, a piece at a time.
 const (
-	roomAt = 0.7  // from here on room is made,
-	roomTo = 0.55 // down to here, so that it is made rarely
+	roomAt = 0.65 // from here on room is made,
+	roomTo = 0.5  // down to here, so that it is made rarely
 	fullAt = 0.9  // and here nothing is taken any more
 	pieces = 16   // of the bound: so much is written anew at a time
 )
 
 // recordBytes is what records may take at all.
-func (s *Store) recordBytes() float64 { return float64(s.cfg.MaxBytes - logBytes) }
+func (s *Store) recordBytes() float64 { return float64(s.cfg.MaxBytes - logBytes(s.cfg.MaxBytes)) }
 
 func (w *sweeper) idle() bool {
 	select {
