@@ -33,9 +33,7 @@ func (t *try) canAsk() bool { return !t.done && (t.canUDP() || t.canStream()) }
 
 func (t *try) closeUDP() {
 	for _, d := range t.udp {
-		if d.conn != nil {
-			_ = d.conn.Close()
-		}
+		d.release()
 	}
 }
 

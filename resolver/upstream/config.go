@@ -48,6 +48,10 @@ type Config struct {
 	// larger one comes over TCP. Above 1232 it may arrive in fragments, which
 	// are easy to forge (RFC 9715). Default 1232.
 	EDNSUDPSize int64 `yaml:"edns_udp_size"`
+	// PortUses is how many questions one source port serves, one at a time and
+	// for a second at most, when a server is asked more than 2,000 questions a
+	// second. Below that rate, or with 1, each has a port of its own. Default 16.
+	PortUses int64 `yaml:"port_uses"`
 	// MaxInFlight is how many questions may wait for an answer at a time; one
 	// more is refused. Each takes one socket, or two when something is wrong.
 	// Default 2048.
@@ -82,6 +86,7 @@ func DefaultConfig() Config {
 		AttemptTimeout:    400 * time.Millisecond,
 		CaseRandomization: true,
 		EDNSUDPSize:       1232,
+		PortUses:          16,
 		MaxInFlight:       2048,
 		Strategy:          StrategyRace,
 		Hedge:             true,
@@ -110,6 +115,8 @@ func (c *Config) Validate() error {
 		"attempt_timeout: must be between 10ms and timeout (%s), got %s", c.Timeout, c.AttemptTimeout)
 	bad(c.EDNSUDPSize >= 512 && c.EDNSUDPSize <= 4096,
 		"edns_udp_size: must be between 512 and 4096, got %d", c.EDNSUDPSize)
+	bad(c.PortUses >= 1 && c.PortUses <= 64,
+		"port_uses: must be between 1 and 64, got %d", c.PortUses)
 	bad(c.MaxInFlight >= 1 && c.MaxInFlight <= 1<<20,
 		"max_in_flight: must be between 1 and %d, got %d", 1<<20, c.MaxInFlight)
 	strategies := []string{StrategyRace, StrategyFailover, StrategyRoundRobin, StrategyRandom}

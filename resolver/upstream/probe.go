@@ -28,6 +28,7 @@ func (g *Group) probe(ctx context.Context) {
 		}
 		for _, s := range g.servers {
 			s.pruneStreams()
+			s.spares.expire(time.Now())
 			if s.health.startProbe() {
 				wg.Go(func() { s.probe(ctx) })
 			}

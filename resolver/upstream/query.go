@@ -94,6 +94,13 @@ func (s *query) build(q *Question, cfg *Config, h how) {
 	}
 }
 
+// newPort draws another port.
+func (s *query) newPort() {
+	var r [2]byte
+	_, _ = rand.Read(r[:])
+	s.port = binary.BigEndian.Uint16(r[:])
+}
+
 // framed is the message with its length in front (RFC 1035, section 4.2.2).
 func (s *query) framed() []byte { return s.buf[:2+len(s.wire)] }
 

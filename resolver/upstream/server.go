@@ -34,6 +34,7 @@ type server struct {
 	group  *Group
 	health health
 	pool   pool
+	spares spares
 	tls    *tls.Config // nil: not over TLS
 	https  atomic.Pointer[http.Client]
 	http3  *quicdns.HTTP3  // what https sends by; nil: by HTTP/2 or 1.1
@@ -91,6 +92,7 @@ func (s *server) exchange(ctx context.Context, q *Question, edns, redo, fresh bo
 // close ends all connections.
 func (s *server) close() {
 	s.pool.close()
+	s.spares.end()
 	switch {
 	case s.http3 != nil:
 		s.http3.Close()

@@ -35,7 +35,20 @@ func (g *Group) openUDP(ctx context.Context, local, remote netip.AddrPort) (sock
 		return nil, os.NewSyscallError("connect", err)
 	}
 	// Non-blocking, so the file goes to the runtime's poller and has deadlines.
-	return os.NewFile(uintptr(fd), "udp"), nil
+	return &fileSocket{os.NewFile(uintptr(fd), "udp"), fd}, nil
+}
+
+// fileSocket is a socket in the runtime's poller.
+type fileSocket struct {
+	*os.File
+	fd int // while the file is open
+}
+
+// quiet says whether nothing has arrived, neither a packet nor an error.
+func (s *fileSocket) quiet() bool {
+	var one [1]byte
+	_, _, err := unix.Recvfrom(s.fd, one[:], unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == unix.EAGAIN
 }
 
 func sockaddr(a netip.AddrPort) unix.Sockaddr {

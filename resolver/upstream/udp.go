@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -88,13 +89,15 @@ type socket interface {
 	SetReadDeadline(t time.Time) error
 }
 
-// datagram is a query sent over UDP, with a socket of its own: connected, so
-// that the kernel drops what comes from another address or port, and bound to
-// a random port, so that a forger must guess it.
+// datagram is a query sent over UDP, with a socket that nobody else uses:
+// connected, so that the kernel drops what comes from another address or port,
+// and bound to a random port, so that a forger must guess it.
 type datagram struct {
 	server *server
-	conn   socket
+	conn   *portSocket // nil: never there, or given back
 	sent   time.Time
+	bad    bool        // something came that was no answer
+	spare  atomic.Bool // the answer has come, and nothing else: nobody reads any more
 	query  query
 }
 
@@ -105,11 +108,33 @@ const (
 	portTries = 8
 )
 
-// sendUDP sends q to s. The caller closes conn.
+// sendUDP sends q to s. The caller releases what comes of it.
 func (s *server) sendUDP(ctx context.Context, q *Question, edns bool) (*datagram, error) {
 	d := &datagram{server: s}
+	d.query.build(q, &s.group.cfg, how{randomCase: s.randomCase(), edns: edns, cookie: s.cookies()})
+	s.packets.Inc()
+	d.sent = time.Now()
+	if d.conn = s.spares.draw(d.sent); d.conn != nil {
+		d.conn.uses++
+		if _, err := d.conn.Write(d.query.wire); err == nil {
+			return d, nil
+		}
+		// What was wrong with it a new one will tell.
+		_ = d.conn.Close()
+	}
+	if err := s.openPort(ctx, d); err != nil {
+		return nil, err
+	}
+	if _, err := d.conn.Write(d.query.wire); err != nil {
+		_ = d.conn.Close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// openPort gives d a socket on the port that its query drew.
+func (s *server) openPort(ctx context.Context, d *datagram) error {
 	for try := 0; ; try++ {
-		d.query.build(q, &s.group.cfg, how{randomCase: s.randomCase(), edns: edns, cookie: s.cookies()})
 		port := firstPort + uint16(uint32(d.query.port)*(1<<16-firstPort)>>16)
 		if try == portTries {
 			port = 0
@@ -118,21 +143,28 @@ func (s *server) sendUDP(ctx context.Context, q *Question, edns bool) (*datagram
 		if s.addrs[0].Addr().Is6() {
 			local = netip.AddrPortFrom(netip.IPv6Unspecified(), port)
 		}
-		var err error
-		if d.conn, err = s.group.openUDP(ctx, local, s.addrs[0]); err == nil {
-			break
+		conn, err := s.group.openUDP(ctx, local, s.addrs[0])
+		if err == nil {
+			d.conn = &portSocket{socket: conn, opened: d.sent, uses: 1}
+			return nil
 		}
 		if port == 0 || !errors.Is(err, syscall.EADDRINUSE) {
-			return nil, err
+			return err
 		}
+		d.query.newPort()
 	}
-	s.packets.Inc()
-	d.sent = time.Now()
-	if _, err := d.conn.Write(d.query.wire); err != nil {
+}
+
+// release gives the socket back, for another question if its answer has come.
+func (d *datagram) release() {
+	switch {
+	case d.conn == nil:
+	case d.spare.Load():
+		d.server.spares.put(d.conn, int(d.server.group.cfg.PortUses))
+		d.conn = nil
+	default:
 		_ = d.conn.Close()
-		return nil, err
 	}
-	return d, nil
 }
 
 // receive waits for one packet, until end at most. After kindBad and
@@ -144,7 +176,13 @@ func (d *datagram) receive(end time.Time) outcome {
 	n, err := d.conn.Read(*buf)
 	switch {
 	case err == nil, errors.Is(err, io.EOF): // an empty datagram reads like the end of a file
-		return d.server.judge((*buf)[:n], &d.query, d.sent)
+		o := d.server.judge((*buf)[:n], &d.query, d.sent)
+		if o.goesOn() {
+			d.bad = true
+		} else if o.kind == kindAnswer && !d.bad {
+			d.spare.Store(true)
+		}
+		return o
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed):
 		return outcome{kind: kindTimeout}
 	}

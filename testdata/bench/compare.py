@@ -113,8 +113,9 @@ dns-forward-max=2048
 server=127.0.0.1#{PORT['nsd']}
 """ + "".join(f"address=/{n}/\n" for n in blocked))
     write(f"{work}/blocked.txt", "".join(f"{n}\n" for n in blocked))
-    write(f"{work}/weir.yaml", f"""resolver:
-  listen: [127.0.0.1:{PORT['weir']}]
+    for server in WEIRS:
+        write(f"{work}/{server}.yaml", f"""resolver:
+  listen: [127.0.0.1:{PORT[server]}]
   workers: 1
   upstream: {{servers: ["127.0.0.1:{PORT['nsd']}"]}}
 detect:
@@ -122,7 +123,7 @@ detect:
   model: {{mode: monitor}}
 lists:
   - {{name: blocked, file: {work}/blocked.txt}}
-state_dir: {work}/state
+state_dir: {work}/state-{server}
 records:
   cof: {{enabled: true}}
 admin: {{listen: ""}}
@@ -135,12 +136,14 @@ def port():
         return s.getsockname()[1]
 
 
-PORT = {name: port() for name in ("weir", "unbound", "dnsmasq", "nsd")}
+KINDS = ("hit", "miss", "blocked")
+WEIRS = {}  # name: binary
+PORT = {name: port() for name in ("unbound", "dnsmasq", "nsd")}
 
 
 def commands(work):
     return {
-        "weir": ["./bin/weir", "serve", "-c", f"{work}/weir.yaml"],
+        **{name: [binary, "serve", "-c", f"{work}/{name}.yaml"] for name, binary in WEIRS.items()},
         "unbound": ["unbound", "-d", "-c", f"{work}/unbound.conf"],
         "dnsmasq": ["dnsmasq", "-k", "-C", f"{work}/dnsmasq.conf"],
     }
@@ -210,7 +213,14 @@ def main():
     args = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     args.add_argument("--rounds", type=int, default=5)
     args.add_argument("--seconds", type=float, default=5)
+    args.add_argument("--kinds", default=",".join(KINDS), help="of " + ",".join(KINDS))
+    args.add_argument("--servers", default="weir,unbound,dnsmasq")
+    args.add_argument("--weir", action="append", metavar="NAME=FILE", help="another build of weir, measured as NAME; give it in --servers too")
     args = args.parse_args()
+    WEIRS["weir"] = "./bin/weir"
+    WEIRS.update(w.split("=", 1) for w in args.weir or [])
+    PORT.update({name: port() for name in WEIRS})
+    kinds, servers = args.kinds.split(","), args.servers.split(",")
     for tool in ("nsd", "unbound", "dnsmasq", "dnsperf", "dig", "taskset"):
         if not shutil.which(tool, path=ENV["PATH"]):
             sys.exit(f"{tool} is needed")
@@ -221,17 +231,18 @@ def main():
         with running(["nsd", "-d", "-c", f"{work}/nsd.conf"], 1, f"{work}/nsd.log"):
             time.sleep(1)
             for r in range(args.rounds):
-                for kind in ("hit", "miss", "blocked"):
-                    for server in ("weir", "unbound", "dnsmasq"):
+                for kind in kinds:
+                    for server in servers:
                         m = measure(work, server, kind, args.seconds)
                         results.setdefault((kind, server), []).append(m)
                         print(f"round {r + 1}: {kind:8} {server:8} {m['us']:7.2f} us/query {m['qps']:9.0f} q/s, lost {m['lost']:.2%}, {m['rss']:.0f} MB", file=sys.stderr)
-        print("| | CPU µs a query | of Unbound's | queries/s | lost | RSS MB |\n|---|--:|--:|--:|--:|--:|")
-        for kind in ("hit", "miss", "blocked"):
-            for server in ("weir", "unbound", "dnsmasq"):
+        base = "unbound" if "unbound" in servers else servers[0]
+        print(f"| | CPU µs a query | of {base}'s | queries/s | lost | RSS MB |\n|---|--:|--:|--:|--:|--:|")
+        for kind in kinds:
+            for server in servers:
                 rows = results[kind, server]
                 med = {k: statistics.median(row[k] for row in rows) for k in rows[0]}
-                ratio = statistics.median(a["us"] / b["us"] for a, b in zip(rows, results[kind, "unbound"]))
+                ratio = statistics.median(a["us"] / b["us"] for a, b in zip(rows, results[kind, base]))
                 print(f"| {kind}, {server} | {med['us']:.1f} | {ratio:.2f} | {med['qps']:,.0f} | {med['lost']:.2%} | {med['rss']:.0f} |")
     finally:
         shutil.rmtree(work, ignore_errors=True)
