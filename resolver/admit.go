@@ -59,25 +59,21 @@ func (l *listener) accept(ctx context.Context, serve func(context.Context, net.C
 			c.Close() // a stranger gets no reason
 			continue
 		}
-		if !l.s.limits.acquire(client) {
+		a := newGuest(c, client)
+		if !l.s.limits.acquire(a) {
 			l.s.metrics.tcpRefused.Add(1)
 			c.Close() // a full house closes the door: the client may try again
 			continue
 		}
 		conns.Go(func() {
 			defer c.Close()
-			defer func() { l.s.limits.release(client) }()
+			defer l.s.limits.release(a)
 			// Header and handshake end with ctx; what follows sees to that itself.
 			stop := context.AfterFunc(ctx, func() { _ = c.SetReadDeadline(time.Unix(1, 0)) })
 			defer stop()
-			if proxied {
-				who, ok := l.unproxy(c, peer)
-				if !ok {
-					return
-				}
-				client = who
+			if proxied && !l.unproxy(a, peer) {
+				return
 			}
-			a := &guest{Conn: c, client: client, closed: make(chan struct{})}
 			if c, ok := l.handshake(ctx, a); ok {
 				stop()
 				serve(ctx, c, a)
@@ -88,25 +84,24 @@ func (l *listener) accept(ctx context.Context, serve func(context.Context, net.C
 
 // unproxy reads the header that a trusted proxy puts in front, and lets the
 // client in or not.
-func (l *listener) unproxy(c net.Conn, peer netip.AddrPort) (client netip.Addr, ok bool) {
+func (l *listener) unproxy(a *guest, peer netip.AddrPort) bool {
 	s := l.s
-	if c.SetReadDeadline(time.Now().Add(s.cfg.TCP.MessageTimeout)) != nil {
-		return netip.Addr{}, false
+	if a.SetReadDeadline(time.Now().Add(s.cfg.TCP.MessageTimeout)) != nil {
+		return false
 	}
-	who, err := readProxyConn(c, peer)
-	client = who.Addr()
+	who, err := readProxyConn(a.Conn, peer)
 	switch {
 	case err != nil:
 		s.metrics.proxyErrors.Add(1)
-		return netip.Addr{}, false
-	case !s.live.Load().acl.allows(client):
+		return false
+	case !s.live.Load().acl.allows(who.Addr()):
 		s.metrics.denied.Add(1)
-		return netip.Addr{}, false
-	case !s.limits.name(client):
+		return false
+	case !s.limits.name(a, who.Addr()):
 		s.metrics.tcpRefused.Add(1)
-		return netip.Addr{}, false
+		return false
 	}
-	return client, true
+	return true
 }
 
 // handshake puts TLS on c where that is spoken here.
@@ -122,22 +117,4 @@ func (l *listener) handshake(ctx context.Context, a *guest) (net.Conn, bool) {
 		return nil, false
 	}
 	return t, true
-}
-
-// guest is a connection that was let in. It is from the client, whoever
-// passed it on.
-type guest struct {
-	net.Conn
-	client netip.Addr
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (a *guest) RemoteAddr() net.Addr {
-	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(a.client, 0))
-}
-
-func (a *guest) Close() error {
-	a.once.Do(func() { close(a.closed) })
-	return a.Conn.Close()
 }

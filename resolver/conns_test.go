@@ -53,10 +53,14 @@ func TestConnectionsAreCountedByNetworkOfTheClient(t *testing.T) {
 	}
 	for over, addr := range map[string]string{"tcp": s.addr, "tls": s.resolver.AddrsTLS()[0], "https": s.resolver.AddrsHTTPS()[0]} {
 		net64 := map[string]string{"tcp": "2001:db8:0:1", "tls": "2001:db8:0:2", "https": "2001:db8:0:3"}[over]
-		for i, want := range []bool{true, true, false} {
+		before := counter(t, s.registry, "weir_tcp_evicted_total")
+		for i, want := range []float64{0, 0, 1} {
 			client := net64 + "::" + string(rune('1'+i))
-			if got := connect(addr, proxyHeader6(client), over); got != want {
-				t.Errorf("%s: connection %d of a /64, from %s: served %v, want %v", over, i+1, client, got, want)
+			if !connect(addr, proxyHeader6(client), over) {
+				t.Errorf("%s: connection %d of a /64, from %s: not served", over, i+1, client)
+			}
+			if n := counter(t, s.registry, "weir_tcp_evicted_total") - before; n != want {
+				t.Errorf("%s: with connection %d of a /64 %v were closed to make room, want %v", over, i+1, n, want)
 			}
 		}
 		if !connect(addr, proxyHeader6(net64+"f::1"), over) {
@@ -69,8 +73,8 @@ func TestConnectionsAreCountedByNetworkOfTheClient(t *testing.T) {
 			t.Errorf("%s was refused for what its neighbours have", client)
 		}
 	}
-	if n := counter(t, s.registry, "weir_tcp_refused_total"); n != 3 {
-		t.Errorf("%v connections refused, want 3", n)
+	if n := counter(t, s.registry, "weir_tcp_evicted_total"); n != 3 {
+		t.Errorf("%v connections closed to make room, want 3", n)
 	}
 }
 

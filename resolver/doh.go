@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/binary"
 	"io"
@@ -50,6 +51,7 @@ func newDoHServer(l *listener) *dohServer {
 		WriteTimeout:   3*cfg.MessageTimeout + dohGrace,
 		IdleTimeout:    cfg.IdleTimeout,
 		MaxHeaderBytes: maxHTTPHeader,
+		ConnState:      watchState,
 		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // clients' addresses
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          cfg.MaxPipelined,
@@ -92,6 +94,23 @@ func (d *dohServer) hand(_ context.Context, c net.Conn, a *guest) {
 	case d.conns <- c:
 		<-a.closed
 	case <-d.done:
+	}
+}
+
+// watchState notes on a connection whether requests of it are under way.
+func watchState(c net.Conn, state http.ConnState) {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	g, ok := c.(*guest)
+	if !ok {
+		return
+	}
+	switch state {
+	case http.StateActive:
+		g.active.Store(1)
+	case http.StateIdle:
+		g.active.Store(0)
 	}
 }
 

@@ -1,6 +1,8 @@
 package resolver
 
 import (
+	"context"
+	"encoding/binary"
 	"sync"
 
 	"github.com/weirdns/weir/internal/dnswire"
@@ -14,8 +16,9 @@ import (
 type flights struct {
 	shares *shares // of the questions that may be under way
 
-	mu   *sync.Mutex
-	open map[string]*flight
+	mu      *sync.Mutex
+	open    map[string]*flight
+	stopped bool
 }
 
 // flight is one question under way and those who wait for it.
@@ -28,6 +31,10 @@ type flight struct {
 	stale    bool  // who opened it has a stale answer
 	// slow: it takes so long that whoever can do with a stale answer gets one.
 	slow bool
+	// overdue: the time for it is over, and only a late answer is waited for. It
+	// holds no slot, and giveUp ends it if nobody waits and all is to end.
+	overdue bool
+	giveUp  context.CancelFunc
 }
 
 func newFlights(sh *shares) flights {
@@ -45,9 +52,9 @@ const (
 )
 
 // join adds r to the flight for its question, or opens one.
-func (fs *flights) join(r *request) (f *flight, what boarding, why admission) {
+func (fs *flights) join(r *request, views uint32) (f *flight, what boarding, why admission) {
 	var buf [300]byte
-	id := flightID(buf[:0], r)
+	id := flightID(buf[:0], r, views)
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f = fs.open[string(id)]
@@ -67,9 +74,9 @@ func (fs *flights) join(r *request) (f *flight, what boarding, why admission) {
 
 // refresh opens a flight for r's question that r does not wait for; nil if
 // there is one already, or no place for it.
-func (fs *flights) refresh(r *request) *flight {
+func (fs *flights) refresh(r *request, views uint32) *flight {
 	var buf [300]byte
-	id := flightID(buf[:0], r)
+	id := flightID(buf[:0], r, views)
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if fs.open[string(id)] != nil {
@@ -120,17 +127,47 @@ func (fs *flights) late(f *flight) (out []*request) {
 	return out
 }
 
+// goOverdue marks f as such and returns all who have waited so far. Whoever asks
+// from now on waits for the late answer.
+func (fs *flights) goOverdue(f *flight) []*request {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f.overdue = true
+	fs.shares.leave(f.share)
+	if fs.stopped {
+		f.giveUp()
+	}
+	out := f.waiting
+	f.waiting = nil
+	return out
+}
+
+// stop ends the flights that nobody waits for; no more will be opened.
+func (fs *flights) stop() {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.stopped = true
+	for _, f := range fs.open {
+		if f.overdue && len(f.waiting) == 0 {
+			f.giveUp()
+		}
+	}
+}
+
 // land ends a flight and returns all who waited.
 func (fs *flights) land(f *flight) []*request {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	delete(fs.open, f.id)
-	fs.shares.leave(f.share)
+	if !f.overdue {
+		fs.shares.leave(f.share)
+	}
 	return f.waiting
 }
 
 // flightID is what makes two questions the same: all that changes the answer.
-func flightID(dst []byte, r *request) []byte {
+// A route means something only together with views.
+func flightID(dst []byte, r *request, views uint32) []byte {
 	var bits byte
 	if r.EDNS.DO {
 		bits |= 1
@@ -138,6 +175,7 @@ func flightID(dst []byte, r *request) []byte {
 	if r.Flags&dnswire.FlagCD != 0 {
 		bits |= 2
 	}
+	dst = binary.BigEndian.AppendUint32(dst, views)
 	dst = append(dst, r.route, bits, byte(r.ask.Type>>8), byte(r.ask.Type), byte(r.ask.Class>>8), byte(r.ask.Class))
 	return append(dst, r.ask.Name...)
 }

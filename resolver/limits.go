@@ -54,6 +54,13 @@ func (l *connLimits) nameLocked(client netip.Addr) bool {
 	return true
 }
 
+// full says whether client has all the connections that it may have.
+func (l *connLimits) full(client netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return client.IsValid() && l.per[holder(client)] >= l.maxClient
+}
+
 func (l *connLimits) release(client netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

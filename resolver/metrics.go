@@ -71,6 +71,10 @@ var (
 		"Open client connections over QUIC, those in their handshake included.", nil, nil)
 	quicEventsDesc = prometheus.NewDesc("weir_quic_events_total",
 		"What happened to connections over QUIC: retry (asked to show that the address is the client's own), refused (a limit was reached), handshake (did not end well), protocol (closed for what RFC 9250 forbids), incomplete (a query that never came whole).", []string{"event"}, nil)
+	tcpEvictedDesc = prometheus.NewDesc("weir_tcp_evicted_total",
+		"Idle connections closed to make room for a new one at a limit.", nil, nil)
+	pacedDesc = prometheus.NewDesc("weir_dns_paced_total",
+		"Answers over UDP held back for a moment: too many that had waited were due to one client at once.", nil, nil)
 	pendingDesc = prometheus.NewDesc("weir_dns_pending",
 		"Queries that wait for an upstream.", nil, nil)
 	prefetchDesc = prometheus.NewDesc("weir_cache_prefetch_total",
@@ -141,7 +145,7 @@ func (m *metrics) response(r *request, latency time.Duration) {
 // Describe is part of prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, pendingDesc, prefetchDesc, snapshotDesc, panicsDesc,
+		requestsDesc, responsesDesc, droppedDesc, errorsDesc, tcpDesc, tcpRefusedDesc, tcpEvictedDesc, pacedDesc, pendingDesc, prefetchDesc, snapshotDesc, panicsDesc,
 		handshakesDesc, limitedDesc, datagramsDesc, quicDesc, quicEventsDesc,
 	} {
 		ch <- d
@@ -187,6 +191,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	counter(errorsDesc, &m.writeErrors, "write")
 	counter(errorsDesc, &m.acceptErrors, "accept")
 	counter(tcpRefusedDesc, &m.tcpRefused)
+	counter(tcpEvictedDesc, &m.s.limits.evicted)
+	counter(pacedDesc, &m.s.pacer.paced)
 	counter(panicsDesc, &m.panics)
 	counter(handshakesDesc, &m.proxyErrors, "proxy")
 	counter(handshakesDesc, &m.tlsErrors, "tls")

@@ -69,11 +69,13 @@ type Resolver struct {
 	cache     *cache.Cache
 	metrics   *metrics
 	flights   flights
-	limits    *connLimits
+	limits    *guests
+	pacer     *pacer
 
 	quicLimits *connLimits
 
-	live atomic.Pointer[live]
+	live   atomic.Pointer[live]
+	routes sync.RWMutex // held to change live's views, and to put an answer of theirs into the cache
 
 	cookies *cookieJar   // nil: we give none
 	rates   *rateLimits  // nil: there are none
@@ -157,7 +159,8 @@ func New(cfg Config, deps Deps) (*Resolver, error) {
 		now:        deps.Now,
 		cacheFile:  deps.CacheFile,
 		inherited:  deps.Inherited,
-		limits:     newConnLimits(cfg.TCP.MaxConns, cfg.TCP.MaxConnsPerClient),
+		limits:     newGuests(cfg.TCP.MaxConns, cfg.TCP.MaxConnsPerClient),
+		pacer:      newPacer(),
 		quicLimits: newConnLimits(cfg.QUIC.MaxConns, cfg.QUIC.MaxConnsPerClient),
 		pending:    newShares(cfg.MaxPending, deps.Suffixes),
 		flights:    newFlights(newShares(int(cfg.Upstream.MaxInFlight), deps.Suffixes)),
@@ -219,6 +222,8 @@ func (s *Resolver) Swap(cfg Config, up Exchanger) error {
 	if changed {
 		next.views++
 	}
+	s.routes.Lock()
+	defer s.routes.Unlock()
 	s.live.Store(next)
 	if changed {
 		s.cache.Flush() // other servers answer now, and the views are others
@@ -314,7 +319,8 @@ func (s *Resolver) Run(ctx context.Context) error {
 	if s.keepsCache() {
 		wg.Go(func() { s.keepCache(ctx) })
 	}
-	wg.Wait()     // nobody reads any more, so no exchange begins
+	wg.Wait() // nobody reads any more, so no exchange begins
+	s.flights.stop()
 	s.work.Wait() // every exchange has delivered its answers
 	if s.keepsCache() {
 		s.saveCache()

@@ -722,35 +722,6 @@ func TestTCPAnswersOutOfOrder(t *testing.T) {
 	}
 }
 
-func TestTCPLimits(t *testing.T) {
-	s := start(t, &fakeUpstream{answer: zone()}, nil, func(c *resolver.Config) { c.TCP.MaxConnsPerClient = 2 })
-	var open []net.Conn
-	for range 2 {
-		c, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		open = append(open, c)
-	}
-	waitFor(t, "two open connections", func() bool { return gauge(t, s.registry, "weir_tcp_connections") == 2 })
-	c, err := net.Dial("tcp", s.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = c.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if _, err := c.Read(make([]byte, 1)); err == nil {
-		t.Error("the third connection was served")
-	}
-	_ = c.Close()
-	for _, c := range open {
-		_ = c.Close()
-	}
-	waitFor(t, "no open connection", func() bool { return gauge(t, s.registry, "weir_tcp_connections") == 0 })
-	if r := s.ask(t, "tcp", "localhost.", dns.TypeA, nil); len(r.Answer) != 1 {
-		t.Errorf("after the others closed: %v, want an answer", r)
-	}
-}
-
 // Queries under way when the resolver is told to stop still get their answers,
 // and their records.
 func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {

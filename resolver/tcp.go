@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -22,7 +21,7 @@ type tcpServer struct {
 
 func (t *tcpServer) run(ctx context.Context) error {
 	return t.accept(ctx, func(ctx context.Context, c net.Conn, a *guest) {
-		newTCPConn(t.s, c, a.client, t.transport).run(ctx)
+		newTCPConn(t.s, c, a, t.transport).run(ctx)
 	})
 }
 
@@ -44,14 +43,15 @@ func pause(ctx context.Context, d time.Duration) error {
 // 7). An exchange never writes: others wait for the same answer, and must not
 // wait for a client that does not read.
 type tcpConn struct {
-	s      *Resolver
-	conn   net.Conn
-	client netip.Addr
-	over   detect.Transport
-	slots  chan struct{} // one for each query whose answer is not written
-	wg     sync.WaitGroup
+	s     *Resolver
+	conn  net.Conn
+	guest *guest
+	over  detect.Transport
+	slots chan struct{} // one for each query whose answer is not written
+	wg    sync.WaitGroup
 
 	mu      sync.Mutex // guards all below
+	taken   sync.Cond  // a batch has been written, or cannot be
 	out     []byte     // answers to be written
 	queued  int        // how many they are
 	spare   []byte     // memory for the next out
@@ -59,12 +59,21 @@ type tcpConn struct {
 	broken  bool
 }
 
-func newTCPConn(s *Resolver, c net.Conn, client netip.Addr, over detect.Transport) *tcpConn {
-	return &tcpConn{s: s, conn: c, client: client, over: over, slots: make(chan struct{}, s.cfg.TCP.MaxPipelined)}
+func newTCPConn(s *Resolver, c net.Conn, g *guest, over detect.Transport) *tcpConn {
+	t := &tcpConn{s: s, conn: c, guest: g, over: over, slots: make(chan struct{}, s.cfg.TCP.MaxPipelined)}
+	t.taken.L = &t.mu
+	return t
 }
 
-// flushAt bounds the answers that are gathered before they are written.
-const flushAt = 16 << 10
+const (
+	// flushAt bounds the answers that are gathered before they are written.
+	flushAt = 16 << 10
+	// unreadAt is how many octets may wait for a client to read before no more
+	// of its queries are read, and maxUnread how many before it is given up: what
+	// was under way may still bring more.
+	unreadAt  = 128 << 10
+	maxUnread = 1 << 20
+)
 
 func (c *tcpConn) run(ctx context.Context) {
 	stop := context.AfterFunc(ctx, func() {
@@ -81,14 +90,14 @@ func (c *tcpConn) run(ctx context.Context) {
 		if msg, err = c.readMessage(ctx, in, msg); err != nil {
 			break
 		}
-		if !c.s.live.Load().acl.allows(c.client) {
+		if !c.s.live.Load().acl.allows(c.guest.client) {
 			c.s.metrics.denied.Add(1) // a reload has put it out
 			break
 		}
 		c.takeSlot()
 		c.wg.Add(1)
 		r := c.s.getRequest()
-		r.ask = detect.Query{Time: c.s.now(), Client: c.client, Transport: c.over}
+		r.ask = detect.Query{Time: c.s.now(), Client: c.guest.client, Transport: c.over}
 		r.from = c
 		if c.s.serve(r, msg) {
 			// If more queries are at hand, their answers may share the write.
@@ -103,8 +112,14 @@ func (c *tcpConn) run(ctx context.Context) {
 	_ = c.conn.Close() // all that could be written was
 }
 
-// takeSlot waits until fewer than MaxPipelined queries are without an answer.
+// takeSlot waits until fewer than MaxPipelined queries are without an answer,
+// and what has been answered has been read.
 func (c *tcpConn) takeSlot() {
+	c.mu.Lock()
+	for len(c.out) > unreadAt && c.writing {
+		c.taken.Wait()
+	}
+	c.mu.Unlock()
 	select {
 	case c.slots <- struct{}{}:
 	default:
@@ -133,6 +148,7 @@ func (c *tcpConn) readMessage(ctx context.Context, in *bufio.Reader, buf []byte)
 			return buf, err
 		}
 	}
+	c.guest.active.Add(1) // until its answer is written
 	if err := c.deadline(ctx, c.s.cfg.TCP.MessageTimeout); err != nil {
 		return buf, err
 	}
@@ -166,12 +182,18 @@ func (c *tcpConn) reply(r *request) {
 // queue ends r: its answer is to be written. It returns how many octets are.
 func (c *tcpConn) queue(r *request) (waiting int) {
 	c.mu.Lock()
-	if n := len(r.out); n > 0 && !c.broken {
+	n := len(r.out)
+	switch {
+	case n == 0 || c.broken:
+		c.freeLocked(1)
+	case c.writing && len(c.out)+n > maxUnread:
+		c.s.metrics.writeErrors.Add(1)
+		_ = c.conn.Close() // it does not read; whoever writes notices
+		c.freeLocked(1 + c.breakLocked())
+	default:
 		c.out = binary.BigEndian.AppendUint16(c.out, uint16(n))
 		c.out = append(c.out, r.out...)
 		c.queued++
-	} else {
-		<-c.slots
 	}
 	waiting = len(c.out)
 	c.mu.Unlock()
@@ -194,18 +216,31 @@ func (c *tcpConn) write() {
 		err := c.send(batch)
 		c.mu.Lock()
 		if err != nil {
-			c.broken = true
-			n += c.queued
-			c.out, c.queued = nil, 0
+			n += c.breakLocked()
 		}
-		for range n {
-			<-c.slots
-		}
+		c.freeLocked(n)
+		c.taken.Broadcast()
 		if c.spare = batch; cap(batch) > 4*flushAt {
 			c.spare = nil
 		}
 	}
 	c.writing = false
+}
+
+// breakLocked forgets what cannot be written any more, and returns how many
+// answers that is.
+func (c *tcpConn) breakLocked() (n int) {
+	n = c.queued
+	c.broken, c.out, c.queued = true, nil, 0
+	return n
+}
+
+// freeLocked gives back the slots of n queries that are done with.
+func (c *tcpConn) freeLocked(n int) {
+	for range n {
+		<-c.slots
+	}
+	c.guest.active.Add(int32(-n))
 }
 
 // send writes one batch. A client that does not read is given up: its

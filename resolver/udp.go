@@ -226,6 +226,19 @@ const maxReadFailures = 1000
 
 // reply is for answers that had to wait.
 func (w *udpWorker) reply(r *request) {
+	if d := w.s.pacer.delay(r.ask.Client, r.ask.Time, w.s.now()); d > 0 && len(r.out) > 0 {
+		// The exchange that calls this counts as work, so the count is not zero.
+		w.s.work.Add(1)
+		time.AfterFunc(d, func() {
+			defer w.s.work.Done()
+			w.send(r)
+		})
+		return
+	}
+	w.send(r)
+}
+
+func (w *udpWorker) send(r *request) {
 	if len(r.out) > 0 {
 		if _, _, err := w.conn.WriteMsgUDPAddrPort(r.out, r.control, r.peer); err != nil {
 			w.s.metrics.writeErrors.Add(1)

@@ -12,7 +12,7 @@ type Config struct {
 	// 1 MiB. Default 64 MiB, some 300,000 common answers.
 	MaxBytes int64 `yaml:"max_bytes"`
 	// MaxEntryBytes is the largest answer that is kept, framing included:
-	// between 512 and 65536. Default 65536.
+	// between 512 and 81920. Default 81920, which every answer fits.
 	MaxEntryBytes int64 `yaml:"max_entry_bytes"`
 	// MinTTL raises smaller TTLs of positive answers to this. It makes weir keep
 	// what its owner asked not to be kept. Default 0, off; at most 1h.

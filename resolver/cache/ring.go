@@ -30,8 +30,9 @@ type entry []byte
 
 const (
 	entryHeader = 32
-	// maxEntry is the most octets an entry may have.
-	maxEntry = 64 << 10
+	// maxEntry is the most octets an entry may have: the longest message, with
+	// the table of as many TTLs as fit into one.
+	maxEntry = 80 << 10
 	// maxHits is how often an entry is spared eviction without being asked for
 	// again.
 	maxHits = 3

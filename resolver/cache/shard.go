@@ -83,10 +83,10 @@ func (s *shard) find(q *Question, print uint32) (entry, int) {
 
 func (s *shard) get(dst []byte, q *Question, print uint32, now int64, rules *rules, f *Found) ([]byte, State) {
 	s.mu.Lock()
+	defer s.mu.Unlock() // also if this panics: others go on
 	e, off := s.find(q, print)
 	if e == nil {
 		s.misses++
-		s.mu.Unlock()
 		return dst, Miss
 	}
 	state := e.state(now, rules.maxStale)
@@ -96,7 +96,6 @@ func (s *shard) get(dst []byte, q *Question, print uint32, now int64, rules *rul
 			s.removeLocked(e, off)
 		}
 		s.misses++
-		s.mu.Unlock()
 		return dst, Miss
 	case Fresh:
 		s.hits++
@@ -122,7 +121,6 @@ func (s *shard) get(dst []byte, q *Question, print uint32, now int64, rules *rul
 		}
 		binary.BigEndian.PutUint32(field, ttl)
 	}
-	s.mu.Unlock()
 	return dst, state
 }
 

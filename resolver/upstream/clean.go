@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"encoding/binary"
-	"math"
 
 	"github.com/weirdns/weir/internal/dnswire"
 )
@@ -45,15 +44,14 @@ func clean(msg []byte, s *query, r *reply) ([]byte, reason) {
 	h, _ := dnswire.ReadHeader(out)
 	walk := dnswire.Walk(out, h, question)
 	for rec := (dnswire.Record{}); walk.Next(&rec); {
-		if ttl := out[rec.TTLAt:]; rec.TTL > math.MaxInt32 {
-			binary.BigEndian.PutUint32(ttl, 0) // RFC 2181, section 8
-		} else if rec.TTL > maxTTL {
-			binary.BigEndian.PutUint32(ttl, maxTTL)
+		if ttl := sane(rec.TTL); ttl != rec.TTL {
+			binary.BigEndian.PutUint32(out[rec.TTLAt:], ttl)
 		}
 		// A server that does not compress repeats the qname in our random case.
 		if end := rec.Start + len(s.q.Name); end <= rec.TTLAt && dnswire.EqualFold(out[rec.Start:end], s.q.Name) {
 			copy(out[rec.Start:], s.q.Name)
 		}
 	}
+	evenTTLs(out, dnswire.Walk(out, h, question))
 	return out, valid
 }

@@ -60,8 +60,8 @@ type Config struct {
 	// best, at once), "failover" (in order), "round_robin" or "random"; those
 	// that are down come last. Default race.
 	Strategy string `yaml:"strategy"`
-	// Hedge asks again, another server if there is one, when an answer takes
-	// longer than nineteen of twenty do. Default true.
+	// Hedge asks the next server, if there is one, when an answer takes longer
+	// than nineteen of twenty do. Default true.
 	Hedge bool `yaml:"hedge"`
 }
 

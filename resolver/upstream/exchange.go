@@ -36,6 +36,8 @@ type exchange struct {
 	ctx     context.Context
 	stop    context.CancelFunc // nil until the first goroutine
 	end     time.Time
+	last    time.Time // when what still comes behind end is waited for no longer
+	overdue bool      // it is behind end, and whoever waited has been told
 	step    time.Time // when patience with those asked so far ends
 	tries   []try     // in the order of asking
 	sent    int       // packets and streams so far, over all servers
@@ -64,6 +66,7 @@ type try struct {
 	open      int       // attempts that will still send events
 	done      bool      // what may still come is of no interest
 	lingers   bool      // waited for although the question is answered
+	doubt     bool      // of the packets over UDP only the case was wrong, and TCP has answered
 	due       time.Time // when not to have answered is a failure
 	answer    *Answer
 	err       error
@@ -82,6 +85,10 @@ func newExchange(ctx context.Context, g *Group, q *Question) *exchange {
 	x := &exchange{group: g, q: q, ctx: ctx, end: time.Now().Add(g.cfg.Timeout)}
 	if end, ok := ctx.Deadline(); ok && end.Before(x.end) {
 		x.end = end
+	}
+	x.last = x.end
+	if q.Overdue != nil {
+		x.last = x.end.Add(g.cfg.Timeout)
 	}
 	x.tries = g.order(g.routes[g.Route(q.Name, q.Client)].servers)
 	return x
@@ -139,7 +146,7 @@ func (x *exchange) run() (*Answer, error) {
 
 // begin prepares for goroutines.
 func (x *exchange) begin() {
-	x.ctx, x.stop = context.WithDeadline(x.ctx, x.end)
+	x.ctx, x.stop = context.WithDeadline(x.ctx, x.last)
 	x.events = make(chan event, len(x.tries)*(maxUDP+maxStreamed)*(badLimit+1))
 }
 
@@ -154,12 +161,15 @@ func (x *exchange) loop() (*Answer, error) {
 				return a, nil
 			}
 		case <-timer.C:
-			if !time.Now().Before(x.end) {
+			switch now := time.Now(); {
+			case now.Before(x.end):
+				x.tick()
+			case now.Before(x.last) && x.goOverdue():
+			default:
 				// ctx ends now too. To wait for that here would be to spin, and
 				// thousands that spin keep its timer from running.
 				return x.conclude()
 			}
-			x.tick()
 		case <-x.ctx.Done():
 			return x.conclude()
 		}
@@ -244,7 +254,7 @@ func (x *exchange) learn(e *event) {
 	case e.stream && t.badCookie:
 		t.server.cookieLost()
 	case e.stream && t.badCase:
-		t.server.caseLost()
+		t.doubt = true // until it is seen that nothing better comes over UDP
 	case !e.stream:
 		t.server.caseKept()
 	}
@@ -292,12 +302,20 @@ func (x *exchange) conclude() (*Answer, error) {
 	if err := x.ctx.Err(); errors.Is(err, context.Canceled) {
 		return nil, err
 	}
+	for i := range x.tries {
+		if a := x.tries[i].answer; a != nil {
+			return a, nil
+		}
+	}
+	return nil, x.failure()
+}
+
+// failure is why there is no answer.
+func (x *exchange) failure() error {
 	var errs []error
 	for i := range x.tries {
 		t := &x.tries[i]
 		switch {
-		case t.answer != nil:
-			return t.answer, nil
 		case t.err != nil:
 			errs = append(errs, fmt.Errorf("%s: %w", t.server.name, t.err))
 		case !t.asked():
@@ -308,7 +326,7 @@ func (x *exchange) conclude() (*Answer, error) {
 		}
 	}
 	if len(errs) == 0 {
-		return nil, ErrTimeout // it was over before anybody was asked
+		return ErrTimeout // it was over before anybody was asked
 	}
-	return nil, errors.Join(errs...)
+	return errors.Join(errs...)
 }

@@ -303,6 +303,34 @@ func TestServerWithoutEDNS(t *testing.T) {
 	}
 }
 
+// A server that knows EDNS, and refuses it for some names as what stands behind
+// it does, is asked with it for all others; until it refuses it all the time.
+func TestServerThatRefusesEDNSForOneName(t *testing.T) {
+	s := dnstest.NewServer(t, "example.", zone)
+	s.Script("old.www.example.", dnstest.NoEDNS(false))
+	g, _ := group(t, nil, s)
+	asked := func(name string) (edns bool) {
+		t.Helper()
+		s.Reset()
+		ask(t, g, question(name, dns.TypeA))
+		return s.Queries()[0].EDNS
+	}
+	for i := range 5 {
+		asked(fmt.Sprintf("new%d.www.example", i))
+		asked("old.www.example")
+		if !asked("new.www.example") {
+			t.Fatal("lost EDNS for all names by what one of them gave")
+		}
+	}
+	s.ScriptAll(dnstest.NoEDNS(false))
+	for range 3 {
+		asked("old.www.example")
+	}
+	if asked("new.www.example") {
+		t.Error("asked with OPT after three refusals in a row")
+	}
+}
+
 func TestServerWithoutEDNSOverTCP(t *testing.T) {
 	s := dnstest.NewServer(t, "example.", zone)
 	s.ScriptAll(dnstest.NoEDNS(true))
@@ -324,13 +352,37 @@ func TestServerThatLosesTheCase(t *testing.T) {
 		m.Question[0].Name = dns.CanonicalName(m.Question[0].Name)
 	}))
 	g, reg := group(t, nil, s)
-	for i := range 8 {
+	lost := func() bool {
 		a, m := ask(t, g, question("abcdefghijklmnopqrstuvwxyz.www.example", dns.TypeA))
-		if addresses(m) != trueAddress || a.TCP != (i < 3) {
-			t.Errorf("question %d: TCP %v, want %v\n%s", i, a.TCP, i < 3, m)
+		if addresses(m) != trueAddress {
+			t.Fatalf("got %s", m)
+		}
+		return !a.TCP
+	}
+	n := 0
+	for end := time.Now().Add(time.Minute); !lost(); time.Sleep(100 * time.Millisecond) {
+		if n++; time.Now().After(end) {
+			t.Fatalf("asked in random case still after %d questions", n)
 		}
 	}
-	if got := value(t, reg, "weir_upstream_invalid_total", "case"); got != 3 {
-		t.Errorf("%v packets with the wrong case counted, want 3", got)
+	if n < 3 {
+		t.Errorf("asked in lower case after %d questions, want three strikes", n)
+	}
+	if got := value(t, reg, "weir_upstream_invalid_total", "case"); got != float64(n) {
+		t.Errorf("%v packets with the wrong case counted, want %d", got, n)
+	}
+}
+
+// A forger who knows all but the case does not get it turned off: behind his
+// answers come the true ones.
+func TestForgedCaseDoesNotTurnItOff(t *testing.T) {
+	s := dnstest.NewServer(t, "example.", zone)
+	s.ScriptAll(dnstest.Split(dnstest.Then(dnstest.Forged("badcase"), 50*time.Millisecond, dnstest.Good()), dnstest.Good()))
+	g, _ := group(t, nil, s)
+	for i := range 10 {
+		if _, m := ask(t, g, question("abcdefghijklmnopqrstuvwxyz.www.example", dns.TypeA)); addresses(m) != trueAddress {
+			t.Fatalf("question %d: got %s", i, m)
+		}
+		time.Sleep(100 * time.Millisecond) // for what lingers
 	}
 }

@@ -49,6 +49,11 @@ type Question struct {
 	// Client is who asks, for rules that are for some clients. Whoever waits for
 	// the same answer must have the same Route.
 	Client netip.Addr
+	// Overdue, if it is set, is called at the end of cfg.Timeout with why there
+	// is no answer yet; Exchange then waits for as long again, without asking
+	// anybody anew, for the one that is late. At most maxOverdue questions wait
+	// so; one more ends in an error without the call.
+	Overdue func(err error)
 }
 
 // Answer is a checked answer. A failure that a server reports (SERVFAIL,
@@ -85,6 +90,7 @@ type Group struct {
 	dialer  *net.Dialer
 
 	inFlight atomic.Int64
+	overdue  atomic.Int64
 	turn     atomic.Uint64 // of round robin
 	late     late
 	wake     chan struct{} // a server wants a probe
@@ -136,17 +142,18 @@ func (g *Group) Run(ctx context.Context) error {
 	return nil
 }
 
-// Exchange asks q, which nobody may change any more, until a server has answered it or the time is over, which is
-// cfg.Timeout or ctx's deadline, whichever comes first. The error is one of the
-// errors above or wraps ctx's.
+// Exchange asks q, which nobody may change any more, until a server has answered
+// it or the time is over, which is cfg.Timeout or ctx's deadline, whichever comes
+// first; see Question.Overdue for what comes behind that. The error is one of
+// the errors above or wraps ctx's.
 func (g *Group) Exchange(ctx context.Context, q *Question) (*Answer, error) {
 	if g.inFlight.Add(1) > g.cfg.MaxInFlight {
 		g.inFlight.Add(-1)
 		g.metrics.rejected.Inc()
 		return nil, ErrOverloaded
 	}
-	defer g.inFlight.Add(-1)
 	x := newExchange(ctx, g, q)
+	defer x.leave()
 	a, err := x.run()
 	if !x.linger() {
 		x.close()

@@ -36,8 +36,9 @@ func (l *late) end() {
 
 // linger lets the servers that lost against a's have a little longer, so that
 // it is known how slow they are, or whether they answer at all; of one that is
-// asked beside a faster one that would never be seen. It returns false if there
-// is nothing to wait for.
+// asked beside a faster one that would never be seen. So has one of whose
+// packets over UDP the case was wrong: was that a forger, the true answer is
+// still to come. It returns false if there is nothing to wait for.
 func (x *exchange) linger() bool {
 	if x.stop == nil || !x.group.late.begin() {
 		return false
@@ -45,10 +46,14 @@ func (x *exchange) linger() bool {
 	waited, due := 0, time.Time{}
 	for i := range x.tries {
 		t := &x.tries[i]
-		if t.open > 0 && !t.done && !t.late && t.packets() == 1 && t != x.winner && t.server.estimate.linger() {
+		lost := !t.done && !t.late && t.packets() == 1 && t != x.winner
+		if t.open > 0 && (lost || t.doubt) && t.server.estimate.linger() {
 			t.lingers = true
 			waited++
 			due = later(due, t.due)
+			if t.doubt {
+				due = later(due, time.Now().Add(caseDoubt))
+			}
 		} else {
 			t.closeUDP()
 		}
@@ -64,6 +69,10 @@ func (x *exchange) linger() bool {
 	}()
 	return true
 }
+
+// caseDoubt is how long the true answer over UDP is waited for behind one with
+// the wrong case.
+const caseDoubt = 500 * time.Millisecond
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
@@ -88,7 +97,9 @@ func (x *exchange) waitLate(waited int, due time.Time) {
 		select {
 		case <-timer.C:
 			for i := range x.tries {
-				if t := &x.tries[i]; t.lingers {
+				if t := &x.tries[i]; t.lingers && t.doubt {
+					t.server.caseLost()
+				} else if t.lingers {
 					x.failed(t, "timeout")
 				}
 			}
@@ -106,17 +117,24 @@ func (x *exchange) waitLate(waited int, due time.Time) {
 		}
 		switch e.kind {
 		case kindAnswer:
+			t.doubt = false
 			x.learn(&e)
 		case kindTruncated:
+			t.doubt = false
 			t.server.success()
 		case kindTimeout:
-			x.failed(t, "timeout")
+			if !t.doubt {
+				x.failed(t, "timeout")
+			}
 		case kindFailed:
 			if !ownFault(e.err) {
 				x.failed(t, "network")
 			}
 		}
 		if e.last {
+			if t.doubt {
+				t.server.caseLost()
+			}
 			t.lingers = false
 			t.server.estimate.lingering.Add(-1)
 			waited--

@@ -10,6 +10,7 @@ type metrics struct {
 	rejected prometheus.Counter
 	packets  *prometheus.CounterVec
 	hedges   prometheus.Counter
+	overdue  *prometheus.CounterVec
 }
 
 func newMetrics(reg prometheus.Registerer, inFlight func() float64) *metrics {
@@ -39,12 +40,16 @@ func newMetrics(reg prometheus.Registerer, inFlight func() float64) *metrics {
 			Name: "weir_upstream_hedges_total",
 			Help: "Questions asked again because the answer took longer than nineteen of twenty do.",
 		}),
+		overdue: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_upstream_overdue_total",
+			Help: "Questions whose answer was waited for after their time was over, by what came of it: answered, silent, or refused (too many are waited for).",
+		}, []string{"result"}),
 		rejected: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_upstream_rejected_total",
 			Help: "Questions refused because max_in_flight were waiting.",
 		}),
 	}
-	reg.MustRegister(m.duration, m.up, m.invalid, m.failures, m.rejected, m.packets, m.hedges,
+	reg.MustRegister(m.duration, m.up, m.invalid, m.failures, m.rejected, m.packets, m.hedges, m.overdue,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_upstream_in_flight",
 			Help: "Questions waiting for an answer now.",

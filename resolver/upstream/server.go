@@ -22,6 +22,10 @@ const (
 	// noCaseFor is how long a server that did not give the case back is asked
 	// in lower case.
 	noCaseFor = time.Hour
+	// plainStrikes is after how many questions in a row a server that has shown
+	// OPT before is believed not to know it. One that refuses it for some names
+	// (what stands behind it may), must not lose it, and DO with it, for all.
+	plainStrikes = 3
 	// caseStrikes is after how many questions in a row that happens. A single
 	// wrong case may be somebody's forgery.
 	caseStrikes = 3
@@ -48,6 +52,8 @@ type server struct {
 
 	epoch   time.Time    // what the two instants below count from
 	noEDNS  atomic.Int64 // until then without OPT
+	shown   atomic.Bool  // it has answered with OPT
+	plain   atomic.Int32 // questions in a row, since it did, that it refused for OPT
 	noCase  atomic.Int64 // until then without random case
 	strikes atomic.Int32 // questions in a row in which the case was wrong
 	crumbs  atomic.Int32 // or the cookie
@@ -186,8 +192,23 @@ func (s *server) knowsNoEDNS() {
 	if !s.edns() {
 		return // another question has found out
 	}
+	if s.shown.Load() && s.plain.Add(1) < plainStrikes {
+		return
+	}
+	s.plain.Store(0)
+	s.shown.Store(false)
 	s.noEDNS.Store(s.now() + int64(noEDNSFor))
 	s.group.log.Warn("upstream does not know EDNS; asked without for ten minutes", zap.String("upstream", s.name))
+}
+
+// showsEDNS notes an answer with OPT.
+func (s *server) showsEDNS() {
+	if !s.shown.Load() {
+		s.shown.Store(true)
+	}
+	if s.plain.Load() != 0 {
+		s.plain.Store(0)
+	}
 }
 
 // caseKept notes that an answer over UDP had the case that was sent.

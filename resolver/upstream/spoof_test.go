@@ -298,7 +298,10 @@ func TestOnlyAnswersToTheQuestionPass(t *testing.T) {
 		{"DNAME that grows for ever", "a.example", []string{"example. 60 DNAME b.example."}, nil},
 		{"TTLs out of range", "www.example",
 			[]string{"www.example. 2147483649 A 192.0.2.1", "www.example. 2147483647 A 192.0.2.2"},
-			[]string{"www.example. 0 A 192.0.2.1", "www.example. 604800 A 192.0.2.2"}},
+			[]string{"www.example. 0 A 192.0.2.1", "www.example. 0 A 192.0.2.2"}}, // one for the set
+		{"the largest TTL", "www.example",
+			[]string{"www.example. 2147483647 A 192.0.2.2"},
+			[]string{"www.example. 604800 A 192.0.2.2"}},
 		{"unknown type with octets like a pointer", "www.example",
 			[]string{"bank.test. 60 A 203.0.113.66", `www.example. 60 TYPE65400 \# 4 c00cc0ff`},
 			[]string{`www.example. 60 TYPE65400 \# 4 c00cc0ff`}},

@@ -7,8 +7,6 @@ const (
 	// StrategyRace asks two servers at once, picked by speed and reliability,
 	// and takes what comes first. Every question then costs two packets, and a
 	// forger has two to guess at; what a server does badly costs nobody time.
-	// With one server it is asked again, from another port, when the answer
-	// takes longer than nineteen of twenty do.
 	StrategyRace = "race"
 	// StrategyFailover asks the first server that is up.
 	StrategyFailover = "failover"

@@ -68,6 +68,9 @@ func (s *server) judge(msg []byte, q *query, sent time.Time) (o outcome) {
 		if out, bad = clean(msg, q, &r); bad == valid {
 			rtt := time.Since(sent)
 			s.answered(r.rcode, rtt)
+			if r.opt {
+				s.showsEDNS()
+			}
 			return outcome{kind: kindAnswer, answer: &Answer{
 				Msg: out, Rcode: r.rcode, EDE: r.ede, Server: s.name, TCP: q.stream, RTT: rtt,
 			}}

@@ -37,6 +37,7 @@ type reply struct {
 	rcode     uint16
 	truncated bool // over UDP: nothing but header and question was looked at
 	noEDNS    bool // the server does not know OPT
+	opt       bool // it has an OPT of its own, so the server does
 	bare      bool // noEDNS without a question: nobody vouches for it
 	ede       *dnswire.EDE
 	cookie    []byte // the server's for us, of the message's memory; nil: none
@@ -168,6 +169,7 @@ func readRecords(msg []byte, s *query, r *reply) reason {
 	// With OPT in the answer the server knows OPT and means something else,
 	// unless it is the version (RFC 6891, section 6.1.3).
 	r.noEDNS = s.edns && (refusesOPT(r.rcode) && opts == 0 || r.rcode == dnswire.RcodeBadVers)
+	r.opt = opts > 0 && !r.noEDNS
 	return valid
 }
 
