@@ -72,7 +72,7 @@ func (b *builder) addName(name dnsname.Name, flags uint8, info string) error {
 // addOwn is addName for an entry with a mind of its own.
 func (b *builder) addOwn(name dnsname.Name, e entry) error {
 	b.set.depths |= depthBit(name.Labels())
-	b.buf = noteHead(b.buf[:0], hashName(b.set.seed, name), e.flags&(flagScope|flagObserve), &e)
+	b.buf = noteHead(b.buf[:0], hashName(b.set.seed, name), e.flags&(flagScope|flagObserve|flagURL), &e)
 	b.buf = appendKey(b.buf, name)
 	return b.note(e.info)
 }

@@ -183,7 +183,7 @@ next:
 
 // write appends an entry and counts it.
 func (c *compiler) write(k *keyed, e entry, split bool) {
-	flags := e.flags & (flagScope | flagAddr | flagObserve)
+	flags := e.flags & (flagScope | flagAddr | flagObserve | flagURL)
 	if split {
 		flags |= flagSplit
 	}

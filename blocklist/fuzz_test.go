@@ -26,7 +26,7 @@ func fuzzFormat(f *testing.F, format Format) {
 				}
 				continue
 			}
-			s := newSnapshot(shop.seed, []*List{{set: d.set}})
+			s := newSnapshot(shop.seed, []*List{{set: d.set}}, nil)
 			names, addrs := 0, 0
 			passes := 0
 			for e := range d.set.all {

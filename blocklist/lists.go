@@ -51,6 +51,7 @@ type Lists struct {
 	mu      sync.Mutex // guards the sources and publishing; serving never takes it
 	sources []*source  // in configuration order
 	guard   *guard
+	popular Popular // may be nil
 }
 
 // New makes lists without data. Its error joins everything wrong with cfgs.
@@ -88,7 +89,7 @@ func (l *Lists) publishLocked() {
 		lists[i] = s.list
 		serves[s.list.set] = true
 	}
-	before := l.current.Swap(newSnapshot(l.shop.seed, lists))
+	before := l.current.Swap(newSnapshot(l.shop.seed, lists, l.popular))
 	if before == nil {
 		return
 	}

@@ -84,9 +84,8 @@ func (e *entry) beats(old *entry) bool {
 func merged(old, e *entry) entry {
 	w := *old
 	w.flags |= e.flags & flagScope
-	if e.flags&flagObserve == 0 { // only what every entry wants to be observed is
-		w.flags &^= flagObserve
-	}
+	// Only what every entry wants to be observed is.
+	w.flags &= e.flags | ^uint8(flagObserve|flagURL)
 	if w.info == "" {
 		w.info = e.info
 	}

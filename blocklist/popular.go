@@ -55,6 +55,36 @@ var popular = strings.Fields(`
 	ytimg.com zalando.de zdf.de zendesk.com zillow.com zoho.com zoom.us zscaler.com
 `)
 
+// Popular knows registered domains that everybody knows, besides those that are
+// built in. It is safe for concurrent use.
+type Popular interface {
+	Has(registered dnsname.Name) bool
+}
+
+// SetPopular replaces what is known to be popular; nil for nothing. Entries that
+// come from URLs are only observed from now on where they are for such a domain,
+// or for its www, and others no longer are. Nothing is compiled for it.
+func (l *Lists) SetPopular(p Popular) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.popular = p
+	l.publishLocked()
+}
+
+// site is the registered domain that an entry stands for, itself or as its www,
+// where the entry comes from URLs alone; else nil.
+func (f *found) site() dnsname.Name {
+	if f.flags&flagURL == 0 || f.flags&flagAddr != 0 {
+		return nil
+	}
+	name := appendName(nil, f.key)
+	registered := dnsname.DefaultSuffixes().Split(name).Registered
+	if len(registered) == len(name) || string(name.Label()) == "www" && len(registered) == len(name.Parent()) {
+		return registered
+	}
+	return nil
+}
+
 // shared is what URLs say too little of: platforms with all below them, and
 // popular names as they are.
 type shared struct{ below, exact map[string]bool }

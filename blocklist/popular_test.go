@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/weirdns/weir/blocklist"
+	"github.com/weirdns/weir/internal/dnsname"
 )
 
 func TestPopularNamesAreOnlyObservedInURLLists(t *testing.T) {
@@ -14,6 +15,37 @@ func TestPopularNamesAreOnlyObservedInURLLists(t *testing.T) {
 	wantHits(t, l, "www.nytimes.com", "urls www.nytimes.com observe")
 	wantHits(t, l, "evil.nytimes.com", "urls evil.nytimes.com")
 	wantHits(t, l, "mypaypal.com", "urls mypaypal.com")
+}
+
+// known is names that somebody's own list of popular names has.
+type known map[string]bool
+
+func (k known) Has(name dnsname.Name) bool { return k[name.String()] }
+
+func TestPopularNamesOfTheUsersOwn(t *testing.T) {
+	l := load(t, blocklist.Config{Name: "urls", File: file(t,
+		"http://site.example/x", "http://www.site.example/x", "http://evil.site.example/x", "http://other.example/x")},
+		blocklist.Config{Name: "fox", File: file(t, foxRow("http://site.example/x", "url", "100"), foxRow("other.example", "domain", "100"))})
+	l.SetPopular(known{"site.example": true, "other.example": true})
+	for _, name := range []string{"site.example", "www.site.example"} {
+		for _, h := range l.Snapshot().Match(nil, dnsname.MustParse(name)) {
+			if !h.ObserveOnly {
+				t.Errorf("%s of %s blocks a popular site", h.Rule, h.List.Name)
+			}
+		}
+	}
+	wantHits(t, l, "evil.site.example", "urls evil.site.example")
+	for _, h := range l.Snapshot().Match(nil, dnsname.MustParse("other.example")) {
+		if h.ObserveOnly != (h.List.Name == "urls") {
+			t.Errorf("other.example: %s says observe: %t; what names the host itself means it", h.List.Name, h.ObserveOnly)
+		}
+	}
+	l.SetPopular(nil)
+	for _, h := range l.Snapshot().Match(nil, dnsname.MustParse("site.example")) {
+		if h.ObserveOnly {
+			t.Errorf("%s of %s is still only observed", h.Rule, h.List.Name)
+		}
+	}
 }
 
 // amazonaws.com is no public suffix, but there are some below it.

@@ -2,6 +2,8 @@ package blocklist
 
 import (
 	"sync/atomic"
+
+	"github.com/weirdns/weir/internal/dnsname"
 )
 
 // recent keeps the strings of the entries that were met last. The entries may
@@ -17,6 +19,7 @@ type recent struct {
 type texts struct {
 	at         uint32
 	rule, info string
+	site       dnsname.Name // see found.site
 }
 
 // maxRecent is how many texts a set keeps: about half a megabyte at most.
@@ -49,7 +52,7 @@ func (r *recent) of(f *found) *texts {
 			return t
 		}
 	}
-	t := &texts{at: f.at, rule: f.rule(), info: string(f.info)}
+	t := &texts{at: f.at, rule: f.rule(), info: string(f.info), site: f.site()}
 	ways[free].Store(t)
 	return t
 }

@@ -19,6 +19,7 @@ const (
 	flagInfo                // an info string follows the key
 	flagOwn                 // an own octet follows the flags
 	flagSplit               // another entry has the same key and the other scope
+	flagURL                 // seen in URLs alone, which mean no site that everybody knows
 )
 
 // Scopes of a name's entry.

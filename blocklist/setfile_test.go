@@ -189,7 +189,7 @@ func FuzzCompiledFile(f *testing.F) {
 		if err != nil {
 			return
 		}
-		snap := newSnapshot(5, []*List{{set: set}})
+		snap := newSnapshot(5, []*List{{set: set}}, nil)
 		for i := range 3000 {
 			_ = snap.Match(nil, dnsname.MustParse(fmt.Sprintf("www.host-%d.zone%d.example.com", i, i%7)))
 			_ = snap.MatchAddr(nil, netip.AddrFrom4([4]byte{byte(192 + i%8), byte(i >> 8), byte(i), 1}))

@@ -18,11 +18,12 @@ type Snapshot struct {
 	answers, clients lengths   // the same
 	patterns         bool      // some list has regular expressions
 	texts            sync.Pool // of names in presentation form, which regexp lets escape
+	popular          Popular   // may be nil
 }
 
 // newSnapshot takes the lists in configuration order; their sets share seed.
-func newSnapshot(seed uint64, lists []*List) *Snapshot {
-	s := &Snapshot{seed: seed, lists: lists}
+func newSnapshot(seed uint64, lists []*List, popular Popular) *Snapshot {
+	s := &Snapshot{seed: seed, lists: lists, popular: popular}
 	for _, l := range lists {
 		if l.set != nil {
 			s.depths |= l.set.depths
@@ -87,7 +88,7 @@ func (s *Snapshot) matchName(dst []Hit, name dnsname.Name) []Hit {
 				continue
 			}
 			if f, ok := l.set.find(h, at, wants); ok {
-				dst = append(dst, hit(l, &f))
+				dst = append(dst, s.hit(l, &f))
 			}
 		}
 	}
@@ -127,16 +128,19 @@ func (s *Snapshot) matchNetwork(dst []Hit, kind byte, addr netip.Addr, lens *len
 			continue
 		}
 		if f, ok := l.set.findNetwork(kind, addr); ok {
-			dst = append(dst, hit(l, &f))
+			dst = append(dst, s.hit(l, &f))
 		}
 	}
 	runtime.KeepAlive(s)
 	return dst
 }
 
-func hit(l *List, f *found) Hit {
+func (s *Snapshot) hit(l *List, f *found) Hit {
 	t := l.set.recent.of(f)
 	h := Hit{List: l, Rule: t.rule, Info: t.info, ObserveOnly: f.flags&flagObserve != 0, Policy: f.own.policy(), own: f.own}
+	if t.site != nil && s.popular != nil {
+		h.ObserveOnly = h.ObserveOnly || s.popular.Has(t.site)
+	}
 	if h.Policy == LocalData && int(f.local) < len(l.set.locals) {
 		h.Local = l.set.locals[f.local]
 	}

@@ -100,14 +100,15 @@ func (p *parser) addHost(host string, s *sighting, inURL bool) error {
 			return nil
 		}
 		flags := p.scope()
-		if inURL && p.urls.shared.has(name) {
-			flags |= flagObserve
+		if inURL {
+			flags |= flagURL
+			if p.urls.shared.has(name) {
+				flags |= flagObserve
+			}
 		}
 		p.saw(subject{name: name})
 		h := p.urls.add(string(name), s, func() *urlHost { return &urlHost{flags: flags} })
-		if flags&flagObserve == 0 {
-			h.flags &^= flagObserve // the host itself is named elsewhere
-		}
+		h.flags &= flags | ^uint8(flagObserve|flagURL) // the host itself may be named elsewhere
 	}
 	p.accepted++
 	return nil

@@ -31,7 +31,8 @@ type Config struct {
 	Block BlockConfig `yaml:"block"`
 	// Model is the detector of generated names.
 	Model ModelConfig `yaml:"model"`
-	// Popularity has names that the model's and look-alikes' detections only watch.
+	// Popularity has names that the model's and look-alikes' detections only
+	// watch, as lists of URLs do.
 	Popularity PopularityConfig `yaml:"popularity"`
 	// Lookalike is the detector of names that imitate a brand.
 	Lookalike LookalikeConfig `yaml:"lookalike"`

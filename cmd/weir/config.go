@@ -32,8 +32,10 @@ type config struct {
 	StateDir string          `yaml:"state_dir"`
 	Resolver resolver.Config `yaml:"resolver"`
 	Detect   detect.Config   `yaml:"detect"`
-	Lists    []listConfig    `yaml:"lists"`
-	Records  pdns.Config     `yaml:"records"`
+	// ListDefaults hold for each list that says nothing of its own.
+	ListDefaults blocklist.Defaults `yaml:"list_defaults"`
+	Lists        []listConfig       `yaml:"lists"`
+	Records      pdns.Config        `yaml:"records"`
 	// Privacy is how much of clients anything keeps. (start)
 	Privacy privacy.Config `yaml:"privacy"`
 	// RPZOut is the zone file for other servers. (start)
@@ -114,7 +116,7 @@ func loadServeConfig(file string, change func(*config)) (*config, error) {
 	}
 	change(cfg)
 	if len(cfg.Resolver.Upstream.Servers) == 0 {
-		servers, err := systemResolvers("/etc/resolv.conf", cfg.Resolver.Listen)
+		servers, err := systemResolvers(resolvConf, cfg.Resolver.Listen)
 		if err != nil {
 			doc.add("", fmt.Errorf("resolver.upstream.servers: none given, and the system's cannot be used: %w", err))
 		}
@@ -122,6 +124,9 @@ func loadServeConfig(file string, change func(*config)) (*config, error) {
 	}
 	return cfg, checkConfig(cfg, doc)
 }
+
+// resolvConf is where the system keeps its resolvers.
+const resolvConf = "/etc/resolv.conf"
 
 // readConfig reads a file without judging its values.
 func readConfig(file string) (*config, *document, error) {
@@ -155,6 +160,7 @@ func checkConfig(cfg *config, doc *document) error {
 	}
 	doc.add("resolver", cfg.Resolver.Validate())
 	doc.add("detect", cfg.Detect.Validate())
+	doc.add("list_defaults", cfg.ListDefaults.Validate())
 	doc.add("records", cfg.Records.Validate())
 	doc.add("privacy", cfg.Privacy.Validate())
 	doc.add("store", cfg.Store.Validate())
@@ -252,6 +258,7 @@ func (c *config) pathOf(name, what string) string {
 func (c *config) sources() []blocklist.Config {
 	var out []blocklist.Config
 	for _, l := range c.Lists {
+		c.ListDefaults.Apply(&l.Config)
 		out = append(out, l.Config)
 	}
 	return out
@@ -324,6 +331,9 @@ func (c *checkCmd) Run(std stdio) error {
 	}
 	if err := rehearse(cfg); err != nil {
 		return err
+	}
+	for _, w := range cfg.feedsThroughUs(resolvConf) {
+		fmt.Fprintln(std.err, "weir: warning:", w)
 	}
 	fmt.Fprintf(std.out, "%s: ok\n", c.Conf)
 	return nil

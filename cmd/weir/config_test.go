@@ -145,3 +145,54 @@ func TestSystemResolversLeavesOutOurselves(t *testing.T) {
 		t.Errorf("systemResolvers = %q; want an error when only weir itself is left", got)
 	}
 }
+
+// What list_defaults says holds for each URL that says nothing itself, and a
+// list that would need this very weir to find its feed is warned of.
+func TestFeedsAreNotResolvedThroughOurselves(t *testing.T) {
+	load := func(defaults string) *config {
+		t.Helper()
+		cfg, err := loadConfig(writeFile(t, filepath.Join(t.TempDir(), "weir.yaml"), defaults+`
+resolver:
+  listen: ["0.0.0.0:53"]
+lists:
+  - {name: plain, url: https://a.example/x}
+  - {name: own, url: https://b.example/x, bootstrap: [192.0.2.2]}
+  - {name: fixed, url: https://c.example/x, addresses: [198.51.100.1], allow_private: true}
+  - {name: number, url: https://8.8.8.8/x}
+  - {name: proxied, url: https://d.example/x, proxy: "http://proxy.example:3128"}
+  - {name: off, url: https://e.example/x, disabled: true}
+  - {name: inline, inline: [f.example]}
+`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return cfg
+	}
+	resolv := func(server string) string {
+		return writeFile(t, filepath.Join(t.TempDir(), "resolv.conf"), "nameserver "+server+"\n")
+	}
+	cfg := load("")
+	warnings := cfg.feedsThroughUs(resolv("127.0.0.1"))
+	if len(warnings) != 1 || !strings.Contains(warnings[0].Error(), "weir.yaml:5: lists[0].url: ") || !strings.Contains(warnings[0].Error(), "127.0.0.1:53") {
+		t.Errorf("warnings = %q, want one of the first list, with its line", warnings)
+	}
+	if w := cfg.feedsThroughUs(resolv("192.0.2.1")); len(w) != 0 {
+		t.Errorf("with another resolver: %q", w)
+	}
+	if w := cfg.feedsThroughUs("/nonexistent"); len(w) != 0 {
+		t.Errorf("without a resolv.conf: %q", w)
+	}
+	cfg = load("list_defaults: {bootstrap: [192.0.2.9]}")
+	if w := cfg.feedsThroughUs(resolv("127.0.0.1")); len(w) != 0 {
+		t.Errorf("with list_defaults.bootstrap: %q", w)
+	}
+	for i, want := range [][]string{{"192.0.2.9"}, {"192.0.2.2"}, {"192.0.2.9"}, {"192.0.2.9"}, nil, {"192.0.2.9"}, nil} {
+		if got := cfg.sources()[i].Bootstrap; !reflect.DeepEqual(got, want) {
+			t.Errorf("list %s: bootstrap = %q, want %q", cfg.Lists[i].Name, got, want)
+		}
+	}
+	_, err := loadConfig(writeFile(t, filepath.Join(t.TempDir(), "weir.yaml"), "list_defaults: {bootstrap: [dns.example]}\n"))
+	if err == nil || !strings.Contains(err.Error(), "weir.yaml:1: list_defaults.bootstrap[0]: want IP or IP:port") {
+		t.Errorf("a name as a bootstrap resolver: %v", err)
+	}
+}

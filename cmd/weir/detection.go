@@ -64,6 +64,7 @@ func buildDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, all
 	}
 	d.SetShadow(models.shadow)
 	d.SetPopularity(popular)
+	lists.SetPopular(popular)
 	return &detection{lists: lists, models: models, detector: d, cfg: cfg}, nil
 }
 

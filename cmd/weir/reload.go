@@ -33,6 +33,7 @@ func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal, load func(
 		s.refused.Store(nil)
 		s.reloads.WithLabelValues("success").Inc()
 		cfg := s.cfg.Load()
+		s.warnFeeds(cfg)
 		s.log.Info("reloaded", zap.Int("lists", len(cfg.Lists)), zap.Strings("forward", cfg.Resolver.Upstream.Servers))
 	}
 }
@@ -105,6 +106,7 @@ func (s *service) replace(next *config) error {
 	}
 	s.detection.detector.SetShadow(models.shadow)
 	s.detection.detector.SetPopularity(popular)
+	s.detection.lists.SetPopular(popular)
 	s.upstreams.swap(up)
 	if err := s.resolver.Swap(next.forwarding(), s.upstreams); err != nil {
 		return err
@@ -113,6 +115,13 @@ func (s *service) replace(next *config) error {
 	s.detection.models = models
 	s.cfg.Store(next)
 	return nil
+}
+
+// warnFeeds logs which feeds depend on this weir.
+func (s *service) warnFeeds(cfg *config) {
+	for _, w := range cfg.feedsThroughUs(resolvConf) {
+		s.log.Warn("a list's host is resolved through weir itself", zap.Error(w))
+	}
 }
 
 // warnFixed names the settings that are not as weir runs but cannot change

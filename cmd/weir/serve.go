@@ -115,6 +115,7 @@ func (c *serveCmd) Run(std stdio) error {
 	}
 	// Said before the lists are read: until then queries wait in the sockets.
 	s.announce()
+	s.warnFeeds(cfg)
 	if err := restrict(cfg, c.file(), log.Named("sandbox")); err != nil {
 		s.resolver.Close()
 		s.admin.Close()

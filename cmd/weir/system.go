@@ -13,12 +13,30 @@ import (
 // systemResolvers are the nameservers of a resolv.conf(5) that are not weir
 // itself: to forward to ourselves would be a loop.
 func systemResolvers(file string, listen []string) ([]string, error) {
+	all, err := nameservers(file)
+	if err != nil {
+		return nil, err
+	}
+	var servers []string
+	for _, server := range all {
+		if !isOurs(server, listen) && !slices.Contains(servers, server.String()) {
+			servers = append(servers, server.String())
+		}
+	}
+	if len(servers) == 0 {
+		return nil, errors.New(file + " names no other nameserver: " + `give one with --upstream or resolver.upstream.servers`)
+	}
+	return servers, nil
+}
+
+// nameservers are those of a resolv.conf(5).
+func nameservers(file string) ([]netip.AddrPort, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // read only: nothing to lose
-	var servers []string
+	var servers []netip.AddrPort
 	lines := bufio.NewScanner(f)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
@@ -29,18 +47,31 @@ func systemResolvers(file string, listen []string) ([]string, error) {
 		if err != nil {
 			continue // as the system's own resolver does
 		}
-		server := netip.AddrPortFrom(addr, 53)
-		if !isOurs(server, listen) && !slices.Contains(servers, server.String()) {
-			servers = append(servers, server.String())
+		servers = append(servers, netip.AddrPortFrom(addr, 53))
+	}
+	return servers, lines.Err()
+}
+
+// feedsThroughUs is a warning for each list whose URL's host the system's
+// resolver is asked for, where that is the weir of this configuration: while it
+// cannot answer, it gets no lists, and before its lists are there it needs them.
+func (c *config) feedsThroughUs(resolvConf string) (warnings []error) {
+	servers, err := nameservers(resolvConf)
+	if err != nil {
+		return nil // then it is nobody's
+	}
+	i := slices.IndexFunc(servers, func(s netip.AddrPort) bool { return isOurs(s, c.Resolver.Listen) })
+	if i < 0 {
+		return nil
+	}
+	sources := c.sources()
+	for n := range sources {
+		if sources[n].AsksSystem() {
+			warnings = append(warnings, c.located(fmt.Errorf(
+				"lists[%d].url: the system resolves its host by asking %s, which is this weir: set list_defaults.bootstrap, or the list's own bootstrap or addresses", n, servers[i])))
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return nil, err
-	}
-	if len(servers) == 0 {
-		return nil, errors.New(file + " names no other nameserver: " + `give one with --upstream or resolver.upstream.servers`)
-	}
-	return servers, nil
+	return warnings
 }
 
 // isOurs says whether a server is one of the addresses that weir listens on.
