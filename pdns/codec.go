@@ -12,9 +12,12 @@ import (
 	"github.com/weirdns/weir/internal/dnsname"
 )
 
+// RecordVersion is that of the records of AppendTransaction, for who keeps them
+// on a disk. Any change of their form is another version.
+const RecordVersion = 1
+
 // A transaction crosses a queue as one record of octets, so that what the
-// answer path hands over is a copy in memory of the queue's own. The form never
-// reaches a disk or another process, so it has no version:
+// answer path hands over is a copy in memory of the queue's own:
 //
 //	seconds int64, nanoseconds uint32            Query.Time
 //	latency int64                                nanoseconds

@@ -41,7 +41,9 @@ type config struct {
 	// RPZOut is the zone file for other servers. (start)
 	RPZOut rpz.Config `yaml:"rpz_out"`
 	// Store is the passive DNS database that weir query asks.
-	Store   store.Config   `yaml:"store"`
+	Store store.Config `yaml:"store"`
+	// Outlets are where transactions go beside files and database. (start)
+	Outlets outletsConfig  `yaml:"outlets"`
 	Capture capture.Config `yaml:"capture"`
 	Admin   web.Config     `yaml:"admin"`
 	Sandbox sandbox.Config `yaml:"sandbox"`
@@ -163,6 +165,7 @@ func checkConfig(cfg *config, doc *document) error {
 	doc.add("list_defaults", cfg.ListDefaults.Validate())
 	doc.add("records", cfg.Records.Validate())
 	doc.add("privacy", cfg.Privacy.Validate())
+	cfg.Outlets.check(doc)
 	doc.add("store", cfg.Store.Validate())
 	doc.add("capture", cfg.Capture.Validate())
 	doc.add("rpz_out", cfg.RPZOut.Validate())

@@ -38,6 +38,13 @@ func TestDefaultsFileIsTheDefaults(t *testing.T) {
 		t.Errorf("resolver.upstream.zones = %+v, want one disabled example", z)
 	}
 	got.Resolver.Upstream.Hosts, got.Resolver.Upstream.Zones = nil, nil
+	// So do those of the outlets.
+	for _, o := range got.Outlets.all() {
+		if !o.common.Disabled {
+			t.Errorf("%s is not disabled", o.at)
+		}
+	}
+	got.Outlets = outletsConfig{}
 	clearEmpty(reflect.ValueOf(&got).Elem())
 	clearEmpty(reflect.ValueOf(&want).Elem())
 	if !reflect.DeepEqual(got, want) {

@@ -151,6 +151,7 @@ type service struct {
 	site      *siteKeeper    // nil: there is no place to keep it
 	records   *pdns.Recorder // nil: there is no place to record to
 	privacy   *privacy.Guard // nil with records
+	senders   []task         // the outlets' side that sends
 	store     *store.Store   // nil: off, or no place for it
 	tally     *tally.Tally   // beside the store
 	token     string         // for the store on the admin listener; "": none
@@ -268,7 +269,9 @@ func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 		s.tally = tally.New(nil, clients)
 		out = append(out, pdns.QueuedOutput{Output: s.store, QueueBytes: cfg.Store.QueueBytes}, pdns.QueuedOutput{Output: s.tally, QueueBytes: tallyQueue})
 	}
-	return out, nil
+	outlets, tasks, err := cfg.Outlets.open(cfg, s.privacy, s.log, s.registry)
+	s.senders = tasks
+	return append(out, outlets...), err
 }
 
 // missing is what keeps weir from being ready.
@@ -298,6 +301,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 	}
 	if s.records != nil {
 		back = append(back, task{"records", s.records.Run}, task{"privacy", s.privacy.Run})
+		back = append(back, s.senders...)
 	}
 	err := runStages(ctx, front, back)
 	s.log.Info("weir stopped", zap.Error(err))
@@ -360,6 +364,7 @@ func rehearse(cfg *config) error {
 	late("resolver.", cfg.Resolver.CheckFiles())
 	_, err = newUpstreams(cfg.Resolver.Upstream, log, reg)
 	late("", err)
+	late("", cfg.Outlets.rehearse())
 	late("privacy.", cfg.Privacy.CheckFiles())
 	if cfg.explicitState {
 		late("state_dir: ", canMake(cfg.StateDir))

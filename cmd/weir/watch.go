@@ -24,13 +24,14 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 	back := []task{{"outputs", s.open.tend}, {"privacy of outputs", s.privacy.Run}}
 	records := "files"
 	if s.cmd.Transactions == "" && s.cmd.COF == "" {
-		recorder, guard, err := s.recorder()
+		recorder, tasks, err := s.recorder()
 		if err != nil {
 			return err
 		}
 		records = s.cfg.Records.Dir
 		sinks = append(sinks, recorder)
-		back = append(back, task{"records", recorder.Run}, task{"privacy", guard.Run})
+		back = append(back, task{"records", recorder.Run})
+		back = append(back, tasks...)
 	}
 	reader, err := capture.New(s.cfg.Capture, capture.Deps{
 		Inspector: s.detection.detector, Sinks: sinks, Findings: s.findings, Log: s.log.Named("capture"), Registry: s.registry,
@@ -64,8 +65,8 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 }
 
 // recorder is the records of the configuration, in a state folder that nobody
-// else writes to.
-func (s *sniffer) recorder() (*pdns.Recorder, *privacy.Guard, error) {
+// else writes to, and what has to run beside it.
+func (s *sniffer) recorder() (*pdns.Recorder, []task, error) {
 	if err := makeStateDir(s.cfg); err != nil {
 		return nil, nil, err
 	}
@@ -78,11 +79,15 @@ func (s *sniffer) recorder() (*pdns.Recorder, *privacy.Guard, error) {
 	if err != nil {
 		return nil, nil, exitWith(exitConfig, err)
 	}
-	r, err := pdns.New(s.cfg.Records, pdns.Deps{Log: s.log.Named("records"), Registry: s.registry, Privacy: guard})
+	outputs, tasks, err := s.cfg.Outlets.open(s.cfg, guard, s.log, s.registry)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := pdns.New(s.cfg.Records, pdns.Deps{Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: outputs})
 	if err != nil {
 		return nil, nil, fmt.Errorf("records: %w", err)
 	}
-	return r, guard, nil
+	return r, append(tasks, task{"privacy", guard.Run}), nil
 }
 
 // opened is a source that is open: run it, or close it.

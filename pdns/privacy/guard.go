@@ -36,6 +36,7 @@ type Guard struct {
 	secret      atomic.Pointer[secret]
 	rotation    time.Duration // 0: the key stays
 	path        string        // of weir's own key; "": there is none
+	kept        bool          // addresses come as Address returned them
 	log         *zap.Logger
 	now         func() time.Time
 	anySkipping bool
@@ -95,6 +96,9 @@ func (g *Guard) Skips(client netip.Addr, name dnsname.Name) bool {
 // truncated it is the first of its network, and pseudonyms are addresses, too.
 // The zero Addr is none.
 func (g *Guard) Address(addr netip.Addr) netip.Addr {
+	if g.kept {
+		return addr
+	}
 	addr = addr.Unmap().WithZone("")
 	switch {
 	case !addr.IsValid() || g.mode == None && !g.full.has(addr):
@@ -130,6 +134,15 @@ func (g *Guard) AppendKept(dst []byte, kept netip.Addr) []byte {
 		return network(kept).AppendTo(dst)
 	}
 	return kept.AppendTo(dst)
+}
+
+// Kept writes addresses that a guard with this configuration returned before they
+// were stored: it changes none of them, and needs no key.
+func Kept(cfg Config) *Guard {
+	g := Plain(cfg.ClientAddress)
+	g.full, _ = parseNetworks("", cfg.FullClients) // New has said what is wrong
+	g.kept = true
+	return g
 }
 
 // Text is Append as a string.

@@ -268,6 +268,21 @@ func TestSkipsAllocNothing(t *testing.T) {
 	}
 }
 
+// What was stored as Address returned it is written as Append would have.
+func TestKeptAddressIsWrittenAsItWouldHaveBeen(t *testing.T) {
+	for _, mode := range []privacy.Mode{privacy.Truncated, privacy.None, privacy.Full, privacy.Hash} {
+		cfg := config(mode)
+		cfg.FullClients = []string{"198.51.100.5"}
+		g, kept := guard(t, cfg, privacy.Deps{}), privacy.Kept(cfg)
+		for _, a := range []string{"192.0.2.77", "2001:db8:1:2:3::4", "198.51.100.5"} {
+			addr := netip.MustParseAddr(a)
+			if got, want := kept.Text(g.Address(addr)), g.Text(addr); got != want {
+				t.Errorf("%v: %s is written as %q, want %q", mode, a, got, want)
+			}
+		}
+	}
+}
+
 func TestValidateNamesEveryField(t *testing.T) {
 	c := privacy.Config{
 		ClientAddress: 9, KeyRotation: time.Second, KeyFile: "x",

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/outlet"
+	"github.com/weirdns/weir/pdns/outlet/httpout"
+	"github.com/weirdns/weir/pdns/privacy"
+	"go.uber.org/zap"
+)
+
+// outletsConfig are the services that transactions are sent to, by kind.
+type outletsConfig struct {
+	HTTP []httpOutlet `yaml:"http"`
+}
+
+// httpOutlet knows the defaults of an element, as the YAML reader wants it.
+type httpOutlet struct {
+	httpout.Config `yaml:",inline"`
+}
+
+func (c *httpOutlet) setDefaults() { c.Config = httpout.DefaultConfig() }
+
+// outletKind is an outlet of any kind.
+type outletKind struct {
+	at       string // its path in the configuration
+	common   outlet.Config
+	validate func() error
+	files    func() []string
+	sink     func(*privacy.Guard) (outlet.Sink, error)
+}
+
+func (c *outletsConfig) all() (out []outletKind) {
+	for i := range c.HTTP {
+		o := &c.HTTP[i].Config
+		out = append(out, outletKind{fmt.Sprintf("outlets.http[%d]", i), o.Config, o.Validate, o.Files,
+			func(g *privacy.Guard) (outlet.Sink, error) { return httpout.New(*o, g) }})
+	}
+	return out
+}
+
+// check adds what is wrong with the outlets to doc.
+func (c *outletsConfig) check(doc *document) {
+	names := map[string]bool{}
+	for _, o := range c.all() {
+		doc.add(o.at, o.validate())
+		if names[o.common.Name] && o.common.Name != "" {
+			doc.add(o.at, fmt.Errorf("name: %q is used by an earlier outlet", o.common.Name))
+		}
+		names[o.common.Name] = true
+	}
+}
+
+// files are those that enabled outlets read.
+func (c *outletsConfig) files() (out []string) {
+	for _, o := range c.all() {
+		if !o.common.Disabled {
+			out = append(out, o.files()...)
+		}
+	}
+	return out
+}
+
+// rehearse reads what the outlets would.
+func (c *outletsConfig) rehearse() error {
+	var errs []error
+	for _, o := range c.all() {
+		if o.common.Disabled || o.validate() != nil {
+			continue // said already
+		}
+		sink, err := o.sink(privacy.Plain(privacy.None))
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s.%w", o.at, err))
+			continue
+		}
+		if err := sink.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", o.at, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// outletsFolder is the folder of all spools in the state folder.
+const outletsFolder = "outlets"
+
+// open makes the enabled outlets. They connect to nobody before they run.
+func (c *outletsConfig) open(cfg *config, guard *privacy.Guard, log *zap.Logger, reg prometheus.Registerer) (outputs []pdns.QueuedOutput, tasks []task, err error) {
+	kept := privacy.Kept(cfg.Privacy)
+	var errs []error
+	for _, o := range c.all() {
+		if o.common.Disabled {
+			continue
+		}
+		sink, err := o.sink(kept)
+		if err != nil {
+			errs = append(errs, exitWith(exitConfig, fmt.Errorf("%s.%w", o.at, err)))
+			continue
+		}
+		out, err := outlet.New(o.common, sink, outlet.Deps{
+			Dir: filepath.Join(cfg.StateDir, outletsFolder, o.common.Name), Log: log.Named("outlets"), Registry: reg, Privacy: guard,
+		})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		outputs = append(outputs, pdns.QueuedOutput{Output: out, QueueBytes: o.common.QueueBytes})
+		tasks = append(tasks, task{"outlet " + o.common.Name, out.Run})
+	}
+	return outputs, tasks, errors.Join(errs...)
+}
