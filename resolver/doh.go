@@ -200,16 +200,19 @@ func readDoH(req *http.Request) (msg []byte, status int) {
 		}
 		return msg, checkDoH(msg)
 	case http.MethodPost:
-		if media, _, err := mime.ParseMediaType(req.Header.Get("Content-Type")); err != nil || media != dnsMessage {
-			return nil, http.StatusUnsupportedMediaType
-		}
 		if req.ContentLength > maxQuery {
 			return nil, http.StatusRequestEntityTooLarge
 		}
+		// Read before anything is said of it: over HTTP/2 a body of another length
+		// than announced must reset the stream, and not get an answer (RFC 9113,
+		// section 8.1.1).
 		msg, err := io.ReadAll(io.LimitReader(req.Body, maxQuery+1))
+		media, _, bad := mime.ParseMediaType(req.Header.Get("Content-Type"))
 		switch {
 		case err != nil:
 			return nil, http.StatusBadRequest
+		case bad != nil || media != dnsMessage:
+			return nil, http.StatusUnsupportedMediaType
 		case len(msg) > maxQuery:
 			return nil, http.StatusRequestEntityTooLarge
 		}
