@@ -67,7 +67,7 @@ func Apply(cfg Config, paths Paths) (done Applied, err error) {
 // One that cannot be made is for who writes there to complain about.
 func makeFolders(dirs []string) {
 	for _, dir := range dirs {
-		if os.MkdirAll(filepath.Dir(dir), 0o755) == nil {
+		if os.MkdirAll(filepath.Dir(filepath.Clean(dir)), 0o755) == nil {
 			_ = os.Mkdir(dir, 0o750)
 		}
 	}

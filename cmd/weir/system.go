@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -96,6 +97,11 @@ func isOurs(server netip.AddrPort, listen []string) bool {
 func makeStateDir(cfg *config) error {
 	if cfg.StateDir == "" {
 		return errors.New("state_dir: none is set, and there is no home folder")
+	}
+	// Those above it may stay root's when it becomes another user's, who must get
+	// through.
+	if err := os.MkdirAll(filepath.Dir(filepath.Clean(cfg.StateDir)), 0o755); err != nil {
+		return fmt.Errorf("state_dir: %w", err)
 	}
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
 		return fmt.Errorf("state_dir: %w", err)

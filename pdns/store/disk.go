@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"io"
 	"os"
 	"runtime"
@@ -19,6 +20,7 @@ import (
 // still, its queue fills, and what has no room there is dropped and counted.
 type patientFS struct {
 	vfs.FS
+	above   string // the folder that the store's is in
 	log     *zap.Logger
 	every   time.Duration // between two tries
 	quit    chan struct{} // closed: no more tries
@@ -81,6 +83,18 @@ func (p *patientFS) OpenReadWrite(name string, category vfs.DiskWriteCategory, o
 }
 
 func (p *patientFS) OpenDir(name string) (vfs.File, error) {
+	// The folder above is opened only to make sure that the store's own is in it
+	// after a crash. Others' folders need not be ours to open, as in the sandbox,
+	// and there ours was made before.
+	if name == p.above {
+		f, err := p.FS.OpenDir(name)
+		if errors.Is(err, os.ErrPermission) {
+			return unopened{}, nil
+		}
+		if err == nil {
+			return &patientFile{File: f, fs: p}, nil
+		}
+	}
 	return p.open(func() (vfs.File, error) { return p.FS.OpenDir(name) })
 }
 
@@ -91,6 +105,12 @@ func (p *patientFS) Rename(from, to string) error {
 func (p *patientFS) MkdirAll(dir string, _ os.FileMode) error {
 	return p.try(func() error { return p.FS.MkdirAll(dir, 0o750) })
 }
+
+// unopened is a folder that is not ours to open.
+type unopened struct{ vfs.File }
+
+func (unopened) Sync() error  { return nil }
+func (unopened) Close() error { return nil }
 
 type patientFile struct {
 	vfs.File

@@ -108,6 +108,7 @@ func newStore(cfg Config, deps Deps, fs vfs.FS, clocks sources, retry time.Durat
 		pending: map[string]*sum{}, recent: map[uint64]struct{}{},
 		fold: folder{max: cfg.FoldNames},
 	}
+	s.fs.above = fs.PathDir(cfg.Dir)
 	if !cfg.Clients {
 		s.client = nil
 	}
