@@ -114,13 +114,17 @@ func bucketOf(h, buckets uint64) uint64 {
 	return b
 }
 
+// passes says whether a filter lets h through, whose mask it is.
+func passes(filter []byte, buckets, h, mask uint64) bool {
+	return binary.LittleEndian.Uint64(filter[8*bucketOf(h, buckets):])&mask == mask
+}
+
 // bucket is the entries that h may be among, nil if the filter knows that it is not.
 func (s *set) bucket(h uint64) (data []byte, at uint32) {
-	b := bucketOf(h, s.buckets)
-	mask := maskOf(h)
-	if binary.LittleEndian.Uint64(s.filter[8*b:])&mask != mask {
+	if !passes(s.filter, s.buckets, h, maskOf(h)) {
 		return nil, 0
 	}
+	b := bucketOf(h, s.buckets)
 	from, to := binary.LittleEndian.Uint32(s.offsets[4*b:]), binary.LittleEndian.Uint32(s.offsets[4*b+4:])
 	return s.data[from:to], from
 }

@@ -14,6 +14,7 @@ import (
 type Snapshot struct {
 	seed             uint64
 	lists            []*List
+	tables           []table   // of the lists that have names, in order
 	depths           uint64    // of all lists: see set
 	answers, clients lengths   // the same
 	patterns         bool      // some list has regular expressions
@@ -27,6 +28,9 @@ func newSnapshot(seed uint64, lists []*List, popular Popular) *Snapshot {
 	for _, l := range lists {
 		if l.set != nil {
 			s.depths |= l.set.depths
+			if l.set.depths != 0 {
+				s.tables = append(s.tables, table{l.set.filter, l.set.buckets, l.set.depths, l})
+			}
 			s.answers.union(&l.set.answers)
 			s.clients.union(&l.set.clients)
 			s.patterns = s.patterns || l.set.patterns != nil
@@ -71,26 +75,34 @@ func (s *Snapshot) MatchFrom(dst []Hit, name dnsname.Name, client netip.Addr) []
 	return dst
 }
 
+// table is what a look-up needs of a list before it knows that there may be a hit.
+type table struct {
+	filter          []byte
+	buckets, depths uint64
+	list            *List
+}
+
 func (s *Snapshot) matchName(dst []Hit, name dnsname.Name) []Hit {
 	depth := name.Labels()
-	for at := name; len(at) > 1; at, depth = at.Parent(), depth-1 {
+	wants := uint8(flagExact)
+	for at := 0; at < len(name)-1; at += int(name[at]) + 1 {
 		bit := depthBit(depth)
-		if s.depths&bit == 0 {
-			continue
-		}
-		wants := uint8(flagBelow)
-		if len(at) == len(name) {
-			wants = flagExact
-		}
-		h := hashName(s.seed, at) // once for all lists
-		for _, l := range s.lists {
-			if l.set == nil || l.set.depths&bit == 0 {
-				continue
+		depth--
+		if s.depths&bit != 0 {
+			suffix := name[at:]
+			h := hashName(s.seed, suffix) // once for all lists
+			mask := maskOf(h)
+			for i := range s.tables {
+				t := &s.tables[i]
+				if t.depths&bit == 0 || !passes(t.filter, t.buckets, h, mask) {
+					continue
+				}
+				if f, ok := t.list.set.find(h, suffix, wants); ok {
+					dst = append(dst, s.hit(t.list, &f))
+				}
 			}
-			if f, ok := l.set.find(h, at, wants); ok {
-				dst = append(dst, s.hit(l, &f))
-			}
 		}
+		wants = flagBelow
 	}
 	return dst
 }
