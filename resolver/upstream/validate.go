@@ -249,7 +249,10 @@ func checkRecord(msg []byte, rec *dnswire.Record) bool {
 		}
 	}
 	form, known := nameForms[rec.Type]
-	if !known {
+	switch {
+	case rec.Type == typeNSEC3:
+		return checkNSEC3(msg[rec.Data:rec.End])
+	case !known:
 		return true
 	}
 	if form.names == 0 {
@@ -262,7 +265,40 @@ func checkRecord(msg []byte, rec *dnswire.Record) bool {
 			return false
 		}
 	}
+	if rec.Type == typeNSEC && !checkTypeMap(msg[at:rec.End]) {
+		return false
+	}
 	return form.more || at+form.after == rec.End
+}
+
+const (
+	typeNSEC  = 47
+	typeNSEC3 = 50
+)
+
+// checkNSEC3 says whether the fields of an NSEC3 record and its type map end
+// where it does (RFC 5155, section 3.2).
+func checkNSEC3(rdata []byte) bool {
+	for _, fixed := range []int{4, 0} { // what stands before salt and hash, which have a length each
+		if len(rdata) < fixed+1 || len(rdata) < fixed+1+int(rdata[fixed]) {
+			return false
+		}
+		rdata = rdata[fixed+1+int(rdata[fixed]):]
+	}
+	return checkTypeMap(rdata)
+}
+
+// checkTypeMap says whether m is a list of windows, each behind the one before,
+// with 1 to 32 octets (RFC 4034, section 4.1.2). Who reads it in a loop must not
+// be led around in one.
+func checkTypeMap(m []byte) bool {
+	for last := -1; len(m) > 0; {
+		if len(m) < 2 || int(m[0]) <= last || m[1] < 1 || m[1] > 32 || len(m) < 2+int(m[1]) {
+			return false
+		}
+		last, m = int(m[0]), m[2+int(m[1]):]
+	}
+	return true
 }
 
 // nameForm is where the names in a record's rdata are.
