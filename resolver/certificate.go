@@ -19,9 +19,11 @@ import (
 const certLook = 30 * time.Second
 
 // certificate is the one that encrypted listeners show. It is read again when
-// its files change; one that cannot be read leaves the old one in place.
+// its files change; one that cannot be read, or has ended while the old one has
+// not, leaves that in place.
 type certificate struct {
 	log     *zap.Logger
+	strict  bool // takes none that has ended
 	current atomic.Pointer[tls.Certificate]
 	failed  atomic.Uint64
 
@@ -57,12 +59,18 @@ func (c *certificate) load(cfg TLSConfig) error {
 func (c *certificate) loadLocked(cfg TLSConfig) error {
 	seen := looks(cfg)
 	cert, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
-	if err == nil && time.Now().After(cert.Leaf.NotAfter) {
+	ended := err == nil && time.Now().After(cert.Leaf.NotAfter)
+	if was := c.current.Load(); ended && (c.strict || was != nil && time.Now().Before(was.Leaf.NotAfter)) {
 		err = fmt.Errorf("ended on %s", cert.Leaf.NotAfter.Format(time.RFC3339))
 	}
 	c.seen = seen // also of what is wrong: it is read, and complained about, once
 	if err != nil {
 		return fmt.Errorf("tls: certificate: %w", err)
+	}
+	if ended {
+		// There is no better one, and plain DNS has nothing to do with it.
+		c.log.Error("the certificate has ended: clients that check it cannot use TLS, HTTPS and QUIC; put a new one in its place",
+			zap.Time("ended", cert.Leaf.NotAfter))
 	}
 	c.cfg = cfg
 	c.current.Store(&cert)
@@ -145,7 +153,7 @@ func (c *Config) CheckFiles() error {
 	if !c.encrypted() {
 		return nil
 	}
-	return new(certificate).load(c.TLS)
+	return (&certificate{strict: true}).load(c.TLS)
 }
 
 func (c *TLSConfig) validate() error {

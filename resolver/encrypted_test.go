@@ -282,6 +282,35 @@ func TestCertificateIsReadAgain(t *testing.T) {
 	}
 }
 
+// A certificate that has ended is no reason for plain DNS to stop, nor for a
+// reload of other things to be refused; but it takes no better one's place.
+func TestAnEndedCertificateStopsNothing(t *testing.T) {
+	ended, good := dnstest.EndedIdentity(t, "127.0.0.1"), dnstest.NewIdentity(t, "127.0.0.1")
+	s, _ := secure(t, answersA("www.example. 300 A 192.0.2.1"), func(c *resolver.Config) {
+		c.TLS = resolver.TLSConfig{CertFile: ended.CertFile, KeyFile: ended.KeyFile}
+	})
+	if r := s.ask(t, "udp", "www.example.", dns.TypeA, nil); len(r.Answer) != 1 {
+		t.Errorf("got %v, want an answer over plain DNS", r)
+	}
+	cfg := resolver.DefaultConfig()
+	cfg.Upstream.Servers = []string{"192.0.2.53"}
+	cfg.ListenTLS = []string{"127.0.0.1:0"}
+	for _, step := range []struct {
+		what  string
+		id    *dnstest.Identity
+		taken bool
+	}{{"the same", ended, true}, {"a good one", good, true}, {"an ended one behind a good one", ended, false}} {
+		cfg.TLS = resolver.TLSConfig{CertFile: step.id.CertFile, KeyFile: step.id.KeyFile}
+		if err := s.resolver.Swap(cfg, s.up); (err == nil) != step.taken {
+			t.Errorf("reload with %s: %v, want taken %v", step.what, err, step.taken)
+		}
+	}
+	cfg.TLS = resolver.TLSConfig{CertFile: ended.CertFile, KeyFile: ended.KeyFile}
+	if err := cfg.CheckFiles(); err == nil || !strings.Contains(err.Error(), "ended on") {
+		t.Errorf("CheckFiles = %v, want it to say that the certificate has ended", err)
+	}
+}
+
 // proxyHeader is what a proxy sends for a client.
 func proxyHeader(client string) []byte {
 	a := net.ParseIP(client).To4()

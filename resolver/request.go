@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net/netip"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
@@ -151,7 +152,7 @@ func (r *request) failed(code uint16, text string) {
 
 func (r *request) setEDE(code uint16, text []byte) {
 	r.hasEDE = true
-	r.ede = dnswire.EDE{Code: code, Text: append(r.edeText[:0], text[:min(len(text), len(r.edeText))]...)}
+	r.ede = dnswire.EDE{Code: code, Text: append(r.edeText[:0], shorten(text, len(r.edeText))...)}
 }
 
 // explain says in an EDE who blocked the name: the list and its rule, or the
@@ -186,7 +187,22 @@ func (r *request) explain() {
 		text = append(text, v.Origin.String()...)
 	}
 	r.hasEDE = true
-	r.ede = dnswire.EDE{Code: v.Answer.EDE, Text: text[:min(len(text), len(r.edeText))]}
+	r.ede = dnswire.EDE{Code: v.Answer.EDE, Text: shorten(text, len(r.edeText))}
+}
+
+// shorten cuts text, in UTF-8, to n octets: behind a word if there is one in the
+// second half, and never within a character.
+func shorten(text []byte, n int) []byte {
+	if len(text) <= n {
+		return text
+	}
+	if at := bytes.LastIndexByte(text[:n+1], ' '); at > n/2 {
+		return bytes.TrimRight(text[:at], " ,:;")
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
 }
 
 // udpSize is the size that we announce and keep to.
@@ -205,7 +221,7 @@ func (r *request) finish(announce int) {
 		if r.hasEDE {
 			opt.EDE = &r.ede
 			if over := dnswire.OPTLen(opt) - room; over > 0 && over <= len(r.ede.Text) {
-				r.ede.Text = r.ede.Text[:len(r.ede.Text)-over]
+				r.ede.Text = shorten(r.ede.Text, len(r.ede.Text)-over)
 			}
 		}
 		room -= dnswire.OPTLen(opt)

@@ -3,11 +3,12 @@ package resolver
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
+	"github.com/weirdns/weir/internal/atomicfile"
 	"go.uber.org/zap"
 )
 
@@ -64,25 +65,10 @@ func (s *Resolver) saveCache() {
 	s.metrics.snapshotSaved.Add(1)
 }
 
-func (s *Resolver) writeCache() (err error) {
+func (s *Resolver) writeCache() error {
 	// Names that were asked for are in it: for its owner only.
-	f, err := os.CreateTemp(filepath.Dir(s.cacheFile), filepath.Base(s.cacheFile)+".*.tmp")
-	if err != nil {
+	return atomicfile.Write(s.cacheFile, 0o600, func(w io.Writer) error {
+		_, err := s.cache.Save(w, s.now())
 		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if _, err := s.cache.Save(f, s.now()); err != nil {
-		return err
-	}
-	if err := f.Sync(); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), s.cacheFile); err != nil {
-		return err
-	}
-	return f.Close()
+	})
 }

@@ -34,6 +34,7 @@ func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal, load func(
 		s.reloads.WithLabelValues("success").Inc()
 		cfg := s.cfg.Load()
 		s.warnFeeds(cfg)
+		s.warnOfRace(cfg)
 		s.log.Info("reloaded", zap.Int("lists", len(cfg.Lists)), zap.Strings("forward", cfg.Resolver.Upstream.Servers))
 	}
 }

@@ -126,6 +126,7 @@ func (c *serveCmd) Run(std stdio) error {
 		s.admin.Close()
 		return err
 	}
+	log.Info("weir serves", zap.Duration("start", time.Since(s.began)))
 	return s.run(ctx, hup, c.load)
 }
 
@@ -337,8 +338,16 @@ func (s *service) announce() {
 		zap.String("model", model),
 		zap.Int("lists", len(cfg.Lists)),
 	)
+	s.warnOfRace(cfg)
 	if s.stateless != nil {
 		s.log.Warn("no place for state: nothing is recorded, and lists are not kept across restarts", zap.Error(s.stateless))
+	}
+}
+
+// warnOfRace says what two kinds of upstream may do to each other's names.
+func (s *service) warnOfRace(cfg *config) {
+	if cfg.Resolver.Upstream.RacesStrangers() {
+		s.log.Warn("resolver.upstream.servers has servers in private address space and public ones, and strategy race asks both: where they know different names, chance decides; use failover, or zones for the names of one")
 	}
 }
 

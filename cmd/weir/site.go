@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/atomicfile"
 	"go.uber.org/zap"
 )
 
@@ -108,14 +109,8 @@ func (k *siteKeeper) save() (err error) {
 			k.failures.Inc()
 		}
 	}()
-	f, err := os.CreateTemp(filepath.Dir(k.path), ".site-scores-*")
-	if err != nil {
+	return atomicfile.Write(k.path, 0o600, func(w io.Writer) error {
+		_, err := w.Write(data)
 		return err
-	}
-	defer os.Remove(f.Name()) // gone already after the rename
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), k.path)
+	})
 }

@@ -40,6 +40,17 @@ type Identity struct {
 // NewIdentity makes an Identity whose files end with the test.
 func NewIdentity(t testing.TB, hosts ...string) *Identity {
 	t.Helper()
+	return newIdentity(t, time.Now().Add(24*time.Hour), hosts)
+}
+
+// EndedIdentity makes one whose certificate has ended.
+func EndedIdentity(t testing.TB, hosts ...string) *Identity {
+	t.Helper()
+	return newIdentity(t, time.Now().Add(-time.Minute), hosts)
+}
+
+func newIdentity(t testing.TB, end time.Time, hosts []string) *Identity {
+	t.Helper()
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -65,7 +76,7 @@ func NewIdentity(t testing.TB, hosts ...string) *Identity {
 	must(err)
 	leaf := &x509.Certificate{
 		SerialNumber: serial(), Subject: pkix.Name{CommonName: "dnstest"},
-		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter, KeyUsage: x509.KeyUsageDigitalSignature,
+		NotBefore: ca.NotBefore, NotAfter: end, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
 	for _, h := range hosts {

@@ -16,6 +16,23 @@ const (
 	StrategyRandom = "random"
 )
 
+// RacesStrangers says whether a question may be put to a server in private address
+// space and to a public one at once: where one knows names that the other does
+// not, chance decides between their answers.
+func (c *Config) RacesStrangers() bool {
+	var private, public bool
+	for _, text := range c.Servers {
+		t, err := parseTarget(text, c.Hosts)
+		if err != nil || len(t.addrs) == 0 {
+			continue // Validate says so
+		}
+		a := t.addrs[0].Addr()
+		inside := a.IsPrivate() || a.IsLoopback() || a.IsLinkLocalUnicast()
+		private, public = private || inside, public || !inside
+	}
+	return c.Strategy == StrategyRace && private && public
+}
+
 // order is servers in the order in which one question asks them.
 func (g *Group) order(servers []*server) []try {
 	tries := make([]try, 0, len(servers))

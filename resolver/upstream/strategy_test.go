@@ -229,3 +229,25 @@ func TestOneQuestionCostsFewPackets(t *testing.T) {
 		}
 	}
 }
+
+func TestRacesBetweenInsideAndOutsideAreNoticed(t *testing.T) {
+	for _, tt := range []struct {
+		servers  []string
+		strategy string
+		want     bool
+	}{
+		{[]string{"10.0.0.53", "192.0.2.53"}, upstream.StrategyRace, true},
+		{[]string{"[fd00::1]:53", "tls://192.0.2.53"}, upstream.StrategyRace, true},
+		{[]string{"127.0.0.1:5353", "192.0.2.53"}, upstream.StrategyRace, true},
+		{[]string{"10.0.0.53", "192.0.2.53"}, upstream.StrategyFailover, false},
+		{[]string{"10.0.0.53", "192.168.0.53"}, upstream.StrategyRace, false},
+		{[]string{"192.0.2.53", "198.51.100.53"}, upstream.StrategyRace, false},
+		{[]string{"10.0.0.53"}, upstream.StrategyRace, false},
+	} {
+		cfg := upstream.DefaultConfig()
+		cfg.Servers, cfg.Strategy = tt.servers, tt.strategy
+		if got := cfg.RacesStrangers(); got != tt.want {
+			t.Errorf("%v with %s: %v, want %v", tt.servers, tt.strategy, got, tt.want)
+		}
+	}
+}
