@@ -22,7 +22,7 @@ rerun     = $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --format
 	--rerun-fails=2 --rerun-fails-max-failures=5 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race
 gotest    = $(if $(CI),$(rerun) --packages='$(2)' -- $(1),$(GO) test $(1) $(2))
 
-.PHONY: build run test allocs check format vet lint fuzz bench faults mutants respdiff reloads kill bench-store e2e mutations model docker clean
+.PHONY: build run test allocs check format vet lint fuzz bench bench-peers faults mutants respdiff reloads kill bench-store e2e mutations model docker clean
 
 ## build: one static binary, bin/weir
 build:
@@ -70,6 +70,10 @@ fuzz:
 ## bench: the Go benchmarks
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem $(PKGS)
+
+## bench-peers: weir beside Unbound, dnsdist and dnsmasq of Debian; Go peers by PEERS="--peer coredns=FILE ..."
+bench-peers: build
+	python3 testdata/bench/compare.py $(PEERS)
 
 ## faults: what breaks around a running weir, with whole loads; then shortly, with the race detector
 faults:
