@@ -68,6 +68,39 @@ func buildDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, all
 	return &detection{lists: lists, models: models, detector: d, cfg: cfg}, nil
 }
 
+// judging is what a new configuration judges by, and not yet in place.
+type judging struct {
+	cfg     *config
+	models  models
+	popular *detect.Popularity
+}
+
+// prepare loads what next judges by. Nothing changes yet.
+func (d *detection) prepare(next *config) (*judging, error) {
+	models, err := loadModels(&next.Detect, d.models)
+	if err != nil {
+		return nil, err
+	}
+	popular, err := loadPopularity(next)
+	return &judging{next, models, popular}, err
+}
+
+// replace puts j in place. An error leaves what was before.
+func (d *detection) replace(j *judging) error {
+	if err := d.lists.Reload(j.cfg.sources()); err != nil {
+		return err
+	}
+	// From here on nothing fails: every value was validated when it was read.
+	if err := d.detector.Swap(j.cfg.Detect, j.cfg.policies(), j.models.live); err != nil {
+		return err
+	}
+	d.detector.SetShadow(j.models.shadow)
+	d.detector.SetPopularity(j.popular)
+	d.lists.SetPopular(j.popular)
+	d.models = j.models
+	return nil
+}
+
 // load reads whatever of the lists is at hand: inline entries, files, and the
 // last good copies of URLs. It asks no network.
 func (d *detection) load() error {

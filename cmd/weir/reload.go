@@ -7,35 +7,54 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
-// reloadOn reloads at each signal until ctx ends.
-func (s *service) reloadOn(ctx context.Context, hup <-chan os.Signal, load func() (*config, error)) error {
+// reloader reloads at each SIGHUP, and keeps what came of the newest.
+type reloader struct {
+	log     *zap.Logger
+	results *prometheus.CounterVec
+	refused atomic.Pointer[refusedReload] // the last one, if none succeeded since
+}
+
+func newReloader(log *zap.Logger, reg prometheus.Registerer) *reloader {
+	r := &reloader{log: log, results: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "weir_config_reload_total", Help: "Reloads on SIGHUP by result; after a rejected one the old configuration serves on.",
+	}, []string{"result"})}
+	for _, result := range []string{"success", "rejected"} {
+		r.results.WithLabelValues(result)
+	}
+	reg.MustRegister(r.results)
+	return r
+}
+
+// run calls reload at each signal until ctx ends. reload returns what the log
+// says of the new configuration.
+func (r *reloader) run(ctx context.Context, hup <-chan os.Signal, reload func() ([]zap.Field, error)) error {
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-hup:
 		}
-		if err := s.reload(load); err != nil {
-			s.reloads.WithLabelValues("rejected").Inc()
+		said, err := reload()
+		if err != nil {
+			r.results.WithLabelValues("rejected").Inc()
 			refused := &refusedReload{Time: time.Now().UTC()}
 			for _, e := range split(unwrapExit(err)) {
-				s.log.Error("reload rejected, the old configuration serves on", zap.Error(e))
+				r.log.Error("reload rejected, the old configuration serves on", zap.Error(e))
 				refused.Problems = append(refused.Problems, e.Error())
 			}
-			s.refused.Store(refused)
+			r.refused.Store(refused)
 			continue
 		}
-		s.refused.Store(nil)
-		s.reloads.WithLabelValues("success").Inc()
-		cfg := s.cfg.Load()
-		s.warnFeeds(cfg)
-		s.warnOfRace(cfg)
-		s.log.Info("reloaded", zap.Int("lists", len(cfg.Lists)), zap.Strings("forward", cfg.Resolver.Upstream.Servers))
+		r.refused.Store(nil)
+		r.results.WithLabelValues("success").Inc()
+		r.log.Info("reloaded", said...)
 	}
 }
 
@@ -52,7 +71,7 @@ type reloadState struct {
 }
 
 func (s *service) reloadState(*http.Request) (any, error) {
-	return reloadState{s.refused.Load()}, nil
+	return reloadState{s.reloads.refused.Load()}, nil
 }
 
 // printRefused says that the running weir is not as its file says, where that
@@ -73,21 +92,18 @@ func printRefused(client *controlClient, w io.Writer) error {
 // reload builds all that is new, and only when nothing is wrong with any of it
 // puts it in place: configuration, lists, model, upstreams. Queries under way
 // end with what they began with.
-func (s *service) reload(load func() (*config, error)) error {
+func (s *service) reload(load func() (*config, error)) ([]zap.Field, error) {
 	next, err := load()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return next.located(s.replace(next))
+	said := []zap.Field{zap.Int("lists", len(next.Lists)), zap.Strings("forward", next.Resolver.Upstream.Servers)}
+	return said, next.located(s.replace(next))
 }
 
 // replace is reload with a configuration that is valid by itself.
 func (s *service) replace(next *config) error {
-	models, err := loadModels(&next.Detect, s.detection.models)
-	if err != nil {
-		return err
-	}
-	popular, err := loadPopularity(next)
+	judging, err := s.detection.prepare(next)
 	if err != nil {
 		return err
 	}
@@ -98,22 +114,17 @@ func (s *service) replace(next *config) error {
 	if err := next.Resolver.CheckFiles(); err != nil {
 		return fmt.Errorf("resolver.%w", err)
 	}
-	if err := s.detection.lists.Reload(next.sources()); err != nil {
+	if err := s.detection.replace(judging); err != nil {
 		return err
 	}
 	// From here on nothing fails: every value was validated by load.
-	if err := s.detection.detector.Swap(next.Detect, next.policies(), models.live); err != nil {
-		return err
-	}
-	s.detection.detector.SetShadow(models.shadow)
-	s.detection.detector.SetPopularity(popular)
-	s.detection.lists.SetPopular(popular)
 	s.upstreams.swap(up)
 	if err := s.resolver.Swap(next.forwarding(), s.upstreams); err != nil {
 		return err
 	}
 	s.warnFixed(next)
-	s.detection.models = models
+	s.warnFeeds(next)
+	s.warnOfRace(next)
 	s.cfg.Store(next)
 	return nil
 }
@@ -129,10 +140,7 @@ func (s *service) warnFeeds(cfg *config) {
 // while it does.
 func (s *service) warnFixed(next *config) {
 	a, b := s.started.Resolver, next.Resolver
-	for _, f := range []struct {
-		setting string
-		changed bool
-	}{
+	warnFixed(s.log, []fixedSetting{
 		{"log", s.started.Log != next.Log},
 		{"state_dir", s.started.StateDir != next.StateDir},
 		{"sandbox", !reflect.DeepEqual(s.started.Sandbox, next.Sandbox)},
@@ -153,9 +161,19 @@ func (s *service) warnFixed(next *config) {
 		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
 		{"store", !reflect.DeepEqual(s.started.Store, next.Store)},
 		{"admin", s.started.Admin != next.Admin},
-	} {
+	})
+}
+
+// fixedSetting is one that takes a start to change.
+type fixedSetting struct {
+	name    string
+	changed bool
+}
+
+func warnFixed(log *zap.Logger, settings []fixedSetting) {
+	for _, f := range settings {
 		if f.changed {
-			s.log.Warn("not as weir was started, takes effect at the next start", zap.String("setting", f.setting))
+			log.Warn("not as weir was started, takes effect at the next start", zap.String("setting", f.name))
 		}
 	}
 }

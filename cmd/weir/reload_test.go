@@ -25,7 +25,7 @@ func (p *process) reload(msg string) {
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		p.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); strings.Count(p.log(), `"msg":"`+msg) == before; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); strings.Count(p.log(), `"msg":"`+msg) == before; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			p.t.Fatalf("no %q in the log after SIGHUP\n%s", msg, p.log())
 		}

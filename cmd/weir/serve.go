@@ -159,11 +159,10 @@ type service struct {
 	upstreams *upstreams
 	resolver  *resolver.Resolver
 	admin     *web.Server
-	reloads   *prometheus.CounterVec
-	refused   atomic.Pointer[refusedReload] // the last one, if none succeeded since
-	lock      *os.File                      // of the state folder
-	stateless error                         // why there is no place for state
-	zone      *rpz.Writer                   // nil: none is written
+	reloads   *reloader
+	lock      *os.File    // of the state folder
+	stateless error       // why there is no place for state
+	zone      *rpz.Writer // nil: none is written
 
 	allows        *allow.Book
 	allowsRefused prometheus.Counter
@@ -173,14 +172,7 @@ type service struct {
 func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	s := &service{began: time.Now(), started: cfg, log: log, registry: newRegistry()}
 	s.cfg.Store(cfg)
-	s.reloads = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "weir_config_reload_total", Help: "Reloads on SIGHUP by result; after a rejected one the old configuration serves on.",
-	}, []string{"result"})
-	for _, result := range []string{"success", "rejected"} {
-		s.reloads.WithLabelValues(result)
-	}
-	s.registry.MustRegister(s.reloads)
-
+	s.reloads = newReloader(log, s.registry)
 	if s.stateless = makeStateDir(cfg); s.stateless == nil {
 		// Never given back: the lock is the process's.
 		if s.lock, err = lockState(cfg.StateDir); err != nil {
@@ -289,7 +281,9 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 		{"resolver", s.resolver.Run},
 		{"admin", s.admin.Run},
 		{"lists", s.detection.lists.Run},
-		{"reload", func(ctx context.Context) error { return s.reloadOn(ctx, hup, load) }},
+		{"reload", func(ctx context.Context) error {
+			return s.reloads.run(ctx, hup, func() ([]zap.Field, error) { return s.reload(load) })
+		}},
 	}
 	if s.zone != nil {
 		front = append(front, task{"rpz", s.zone.Run})

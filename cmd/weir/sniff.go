@@ -79,10 +79,9 @@ func (c *sniffCmd) Validate() error {
 	return nil
 }
 
-// Run reads through the detection of the configuration, as the resolver would
-// have judged it.
-func (c *sniffCmd) Run(std stdio) error {
-	cfg, err := loadConfigWith(c.Conf, func(cfg *config) {
+// load reads the configuration, with what flags say instead.
+func (c *sniffCmd) load() (*config, error) {
+	return loadConfigWith(c.Conf, func(cfg *config) {
 		if len(c.Interface) > 0 {
 			cfg.Capture.Live.Interfaces, cfg.Capture.Dnstap.Listen = c.Interface, nil
 		}
@@ -96,6 +95,12 @@ func (c *sniffCmd) Run(std stdio) error {
 			cfg.StateDir = c.State
 		}
 	})
+}
+
+// Run reads through the detection of the configuration, as the resolver would
+// have judged it.
+func (c *sniffCmd) Run(std stdio) error {
+	cfg, err := c.load()
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (s *service) status(*http.Request) (any, error) {
 			r.Lists.Failing++
 		}
 	}
-	if refused := s.refused.Load(); refused != nil {
+	if refused := s.reloads.refused.Load(); refused != nil {
 		r.RefusedReload = &refused.Time
 	}
 	if rec := s.started.Records; s.records != nil && (rec.COF.Enabled || rec.Transactions.Enabled) {

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
+	"reflect"
 	"syscall"
 
 	"github.com/weirdns/weir/capture"
@@ -55,13 +58,43 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 		admin.Close()
 		return exitWith(exitBind, fmt.Errorf("dropping capabilities: %w", err))
 	}
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	reloads := newReloader(s.log, s.registry)
 	s.log.Info("weir sniffs", zap.String("version", buildVersion()), zap.Strings("from", from),
 		zap.String("records", records), zap.String("metrics", admin.Addr()))
-	err = runStages(ctx, []task{{"capture", front.run}, {"admin", admin.Run}, {"lists", s.detection.lists.Run}}, back)
+	err = runStages(ctx, []task{{"capture", front.run}, {"admin", admin.Run}, {"lists", s.detection.lists.Run},
+		{"reload", func(ctx context.Context) error { return reloads.run(ctx, hup, s.reload) }}}, back)
 	sum := reader.Summary()
 	s.log.Info("weir stopped", zap.Uint64("packets", sum.Packets),
 		zap.Uint64("dns_messages", sum.DNSMessages), zap.Uint64("transactions", sum.Transactions), zap.Error(err))
 	return errors.Join(err, s.summarize(reader))
+}
+
+// reload puts a new configuration's lists, model and policy in place. What is
+// read and written stays.
+func (s *sniffer) reload() ([]zap.Field, error) {
+	next, err := s.cmd.load()
+	if err != nil {
+		return nil, err
+	}
+	judging, err := s.detection.prepare(next)
+	if err == nil {
+		err = s.detection.replace(judging)
+	}
+	if err != nil {
+		return nil, next.located(err)
+	}
+	warnFixed(s.log, []fixedSetting{
+		{"log", s.cfg.Log != next.Log},
+		{"state_dir", s.cfg.StateDir != next.StateDir},
+		{"capture", !reflect.DeepEqual(s.cfg.Capture, next.Capture)},
+		{"privacy", !reflect.DeepEqual(s.cfg.Privacy, next.Privacy)},
+		{"records", !reflect.DeepEqual(s.cfg.Records, next.Records)},
+		{"admin", s.cfg.Admin != next.Admin},
+	})
+	return []zap.Field{zap.Int("lists", len(next.Lists))}, nil
 }
 
 // recorder is the records of the configuration, in a state folder that nobody
