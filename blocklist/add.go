@@ -48,6 +48,9 @@ func (p *parser) addNetwork(kind byte, net netip.Prefix, o own, addrs ...netip.A
 		p.saw(subject{kind: kind, net: net})
 		return nil
 	}
+	if p.locals != nil {
+		p.keepLocal(appendNetwork(nil, kind, net.Addr(), net.Bits()), &e)
+	}
 	return p.out.addNetwork(kind, net, e)
 }
 
@@ -65,6 +68,9 @@ func (p *parser) addName(token string, flags uint8, o own, addrs ...netip.Addr) 
 	if p.out == nil {
 		p.saw(subject{name: name})
 		return nil
+	}
+	if p.locals != nil {
+		p.keepLocal(appendKey(nil, name), &e)
 	}
 	return p.out.addOwn(name, e)
 }

@@ -42,7 +42,9 @@ type builder struct {
 	// lines that found no room in one.
 	locals   locals
 	dropped  int
-	buf      []byte // one note
+	onDrop   func(key []byte, local uint16) // for whoever wants to know which, may be nil
+	folding  []byte                         // the key that entries are folded for
+	buf      []byte                         // one note
 	patterns []*pattern
 	// limits, for tests to lower.
 	spillFrom, maxPart, maxData int

@@ -28,6 +28,26 @@ type Report struct {
 	Rejected  Rejected
 }
 
+// localAt is an answer of its own that some line gives a key. That it is one
+// address too many shows only when all lines are known.
+type localAt struct {
+	key   string
+	local uint16
+}
+
+// refusedLine is the line that is being read.
+func (p *parser) refusedLine(reason Reason) RefusedLine {
+	line := bytes.TrimSpace(p.text)
+	return RefusedLine{p.lines, reason, string(line[:min(len(line), maxRefusedText)])}
+}
+
+// keepLocal remembers the line of an answer of its own, for Check.
+func (p *parser) keepLocal(key []byte, e *entry) {
+	if p.locals != nil && e.own.policy() == LocalData {
+		p.locals[localAt{string(key), e.local}] = p.refusedLine(TooManyAddresses)
+	}
+}
+
 // Check reads a source as a list of that configuration would, with all guards
 // but those for weir's own hosts, and calls refused for each line that would
 // not become an entry. Its error says why the source would be refused as a
@@ -40,9 +60,12 @@ func Check(r io.Reader, c *Config, refused func(RefusedLine)) (*Report, error) {
 	}
 	p := newParser(&d, nil)
 	p.out = newBuilder(workshop{})
-	p.onReject = func(reason Reason) {
-		line := bytes.TrimSpace(p.text)
-		refused(RefusedLine{p.lines, reason, string(line[:min(len(line), maxRefusedText)])})
+	p.onReject = func(reason Reason) { refused(p.refusedLine(reason)) }
+	p.locals = make(map[localAt]RefusedLine)
+	p.out.onDrop = func(key []byte, local uint16) {
+		if l, ok := p.locals[localAt{string(key), local}]; ok {
+			refused(l)
+		}
 	}
 	err = p.read(text)
 	report := &Report{Format: p.format, Lines: p.lines, Rejected: p.rejected}

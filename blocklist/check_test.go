@@ -2,6 +2,7 @@ package blocklist_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,5 +39,26 @@ func TestCheckRefusesWhatAListWouldRefuse(t *testing.T) {
 	tight := blocklist.Config{MaxBytes: 1024}
 	if _, err := blocklist.Check(strings.NewReader(strings.Repeat("a.example\n", 200)), &tight, func(blocklist.RefusedLine) {}); err == nil {
 		t.Error("a source of 2000 octets passed max_bytes 1024")
+	}
+}
+
+// That an address is one too many shows only when the whole list is read.
+func TestCheckNamesTheLinesOfAddressesThatAreTooMany(t *testing.T) {
+	var zone strings.Builder
+	zone.WriteString("$ORIGIN z.example.\n")
+	for i := range 10 {
+		fmt.Fprintf(&zone, "bad.example A 192.0.2.%d\nok%d.example A 192.0.2.%d\n32.1.2.0.192.rpz-ip A 198.51.100.%d\n", i+1, i, i+1, i+1)
+	}
+	var got []string
+	report, err := blocklist.Check(strings.NewReader(zone.String()), &blocklist.Config{Format: blocklist.FormatRPZ}, func(l blocklist.RefusedLine) {
+		got = append(got, fmt.Sprintf("%d %s %s", l.Number, l.Reason, l.Text))
+	})
+	slices.Sort(got)
+	want := []string{
+		"26 too_many_addresses bad.example A 192.0.2.9", "28 too_many_addresses 32.1.2.0.192.rpz-ip A 198.51.100.9",
+		"29 too_many_addresses bad.example A 192.0.2.10", "31 too_many_addresses 32.1.2.0.192.rpz-ip A 198.51.100.10",
+	}
+	if err != nil || fmt.Sprint(got) != fmt.Sprint(want) || report.Rejected[blocklist.TooManyAddresses] != len(want) {
+		t.Errorf("%v, %d refused, lines %q, want %q", err, report.Rejected[blocklist.TooManyAddresses], got, want)
 	}
 }

@@ -163,6 +163,7 @@ func (c *compiler) gather(notes []uint32) error {
 next:
 	for _, at := range notes {
 		h, f, _ := readNote(c.notes[at:])
+		c.b.folding = f.key
 		addr := f.flags&flagAddr != 0
 		for i := range c.keys {
 			k := &c.keys[i]

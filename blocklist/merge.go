@@ -54,6 +54,9 @@ func (b *builder) join(old, e *entry) bool {
 		id, ok := b.locals.join(old.local, e.local)
 		if !ok {
 			b.dropped++
+			if b.onDrop != nil {
+				b.onDrop(b.folding, e.local)
+			}
 			id = old.local
 		}
 		old.local, e.local = id, id

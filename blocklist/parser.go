@@ -38,9 +38,10 @@ type parser struct {
 	patterns      []*pattern
 	unanchored    int // of the patterns, how many are tried on every name
 
-	onEntry  func(subject) // where out is nil: for whoever wants to know each entry
-	onReject func(Reason)  // for whoever wants to know each, may be nil
-	text     []byte        // then: the line that is being read, or its beginning
+	onEntry  func(subject)           // where out is nil: for whoever wants to know each entry
+	onReject func(Reason)            // for whoever wants to know each, may be nil
+	locals   map[localAt]RefusedLine // nil: nobody wants to know
+	text     []byte                  // then: the line that is being read, or its beginning
 
 	lines    int // read so far: the number of the current line
 	accepted int // items that became entries, doubles included
