@@ -34,7 +34,7 @@ func reloadings() reloading {
 	if os.Getenv("WEIR_RELOADS") == "full" {
 		return reloading{1_000_000, 100, 8, 2000, math.MaxUint16, time.Minute, true}
 	}
-	return reloading{20_000, 6, 4, 400, 4, 0, false}
+	return reloading{20_000, 6, 4, 400, 4, 3 * time.Second, false}
 }
 
 // A large list is replaced again and again while clients ask. Every query gets
@@ -269,8 +269,8 @@ func (a *asking) end() {
 // judge wants every query answered, and rightly.
 func (a *asking) judge(t *testing.T, p *process) {
 	t.Helper()
-	if a.lost != 0 || len(a.wrong) != 0 || len(a.took) != a.asked || a.asked < 100 {
-		t.Errorf("%d of %d queries answered, %d lost, wrong: %v; want all of at least 100, rightly\n%.4000s", len(a.took), a.asked, a.lost, a.wrong, p.log())
+	if a.lost != 0 || len(a.wrong) != 0 || len(a.took) != a.asked || a.asked < 20 {
+		t.Errorf("%d of %d queries answered, %d lost, wrong: %v; want all of at least 20, rightly\n%.4000s", len(a.took), a.asked, a.lost, a.wrong, p.log())
 	}
 }
 
