@@ -269,3 +269,45 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
+
+// One answer is all that a stream may bring (RFC 9250, section 4.3.3): of two
+// none is taken, and the connection is not used again.
+func TestTwoAnswersOnAStreamAreNone(t *testing.T) {
+	id := dnstest.NewIdentity(t, "127.0.0.1")
+	s := dnstest.NewServer(t, "example.", zone)
+	s.Script("www.example.", firstThen(func(x *dnstest.Exchange) { x.Send(x.Good()); x.Send(x.Good()) }, dnstest.Good()))
+	g, reg := group(t, func(c *upstream.Config) { c.Servers, c.CAFile = []string{over(s, "quic", id)}, id.CAFile })
+	if _, m := ask(t, g, question("www.example", dns.TypeA)); addresses(m) != trueAddress {
+		t.Errorf("got %s", m)
+	}
+	if v := value(t, reg, "weir_upstream_invalid_total", "format"); v != 1 {
+		t.Errorf("%v counted as malformed, want 1", v)
+	}
+	if q := s.Queries(); len(q) != 2 || q[0].Port == q[1].Port || q[0].ID != 0 {
+		t.Errorf("queries %+v, want two with ID 0 over two connections", q)
+	}
+}
+
+// A network that lets no QUIC through is no end: the next server is asked.
+func TestSilenceOverQUICLeadsToTheNextServer(t *testing.T) {
+	for _, proto := range []string{"quic", "h3"} {
+		t.Run(proto, func(t *testing.T) {
+			dead, err := net.ListenPacket("udp", "127.0.0.1:0") // takes datagrams and says nothing
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dead.Close()
+			s := dnstest.NewServer(t, "example.", zone)
+			g, reg := group(t, func(c *upstream.Config) {
+				c.Servers = []string{proto + "://" + dead.LocalAddr().String(), s.Addr()}
+				c.Timeout, c.AttemptTimeout = 20*time.Second, 200*time.Millisecond
+			})
+			if a, m := ask(t, g, question("www.example", dns.TypeA)); addresses(m) != trueAddress || a.Server != s.Addr() {
+				t.Errorf("got %+v", a)
+			}
+			if v := value(t, reg, "weir_upstream_failures_total", proto+"://"+dead.LocalAddr().String(), "timeout"); v != 1 {
+				t.Errorf("%v time-outs counted, want 1", v)
+			}
+		})
+	}
+}
