@@ -138,31 +138,42 @@ func holdsMessage(in *bufio.Reader) bool {
 }
 
 // readMessage reads one length-prefixed message (RFC 1035, section 4.2.2) into
-// buf: it may take the idle time-out to begin and then little to end.
+// buf. Of many that were sent at once only the first is waited for.
 func (c *tcpConn) readMessage(ctx context.Context, in *bufio.Reader, buf []byte) ([]byte, error) {
-	if err := c.deadline(ctx, c.s.cfg.TCP.IdleTimeout); err != nil {
-		return buf, err
-	}
-	if in.Buffered() == 0 {
-		if _, err := in.Peek(1); err != nil {
+	if !holdsMessage(in) {
+		if err := c.await(ctx, in); err != nil {
 			return buf, err
 		}
 	}
 	c.guest.active.Add(1) // until its answer is written
-	if err := c.deadline(ctx, c.s.cfg.TCP.MessageTimeout); err != nil {
+	size, err := in.Peek(2)
+	if err != nil {
 		return buf, err
 	}
-	var size [2]byte
-	if _, err := io.ReadFull(in, size[:]); err != nil {
+	n := int(binary.BigEndian.Uint16(size))
+	if _, err := in.Discard(2); err != nil {
 		return buf, err
 	}
-	n := int(binary.BigEndian.Uint16(size[:]))
 	if cap(buf) < n {
 		buf = make([]byte, 0, n)
 	}
 	buf = buf[:n]
-	_, err := io.ReadFull(in, buf)
+	_, err = io.ReadFull(in, buf)
 	return buf, err
+}
+
+// await waits for a message: it may take the idle time-out to begin and then
+// little to end.
+func (c *tcpConn) await(ctx context.Context, in *bufio.Reader) error {
+	if err := c.deadline(ctx, c.s.cfg.TCP.IdleTimeout); err != nil {
+		return err
+	}
+	if in.Buffered() == 0 {
+		if _, err := in.Peek(1); err != nil {
+			return err
+		}
+	}
+	return c.deadline(ctx, c.s.cfg.TCP.MessageTimeout)
 }
 
 func (c *tcpConn) deadline(ctx context.Context, d time.Duration) error {
