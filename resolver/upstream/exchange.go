@@ -56,6 +56,7 @@ type try struct {
 	server    *server
 	udp       []*datagram
 	streams   int       // how often asked over a connection
+	spared    bool      // it failed this question a short while ago
 	noUDP     bool      // not to be asked over UDP again
 	noEDNS    bool      // ask without OPT
 	vouched   bool      // the reason for noEDNS passed the checks
@@ -91,6 +92,7 @@ func newExchange(ctx context.Context, g *Group, q *Question) *exchange {
 		x.last = x.end.Add(g.cfg.Timeout)
 	}
 	x.tries = g.order(g.routes[g.Route(q.Name, q.Client)].servers)
+	x.spare()
 	return x
 }
 
@@ -111,7 +113,7 @@ func (x *exchange) close() {
 // is noticed no later than attempt_timeout.
 func (x *exchange) run() (*Answer, error) {
 	t := &x.tries[0]
-	if x.group.cfg.Strategy == StrategyRace && len(x.tries) > 1 && !x.tries[1].server.health.isDown.Load() {
+	if x.group.cfg.Strategy == StrategyRace && len(x.tries) > 1 && !x.tries[1].server.health.isDown.Load() && !x.tries[1].spared {
 		x.begin()
 		x.ask(t)
 		x.ask(&x.tries[1])
@@ -191,8 +193,10 @@ func (x *exchange) handle(e event) *Answer {
 		x.learn(&e)
 		if useful(e.answer.Rcode) {
 			x.winner = t
+			x.helped(t)
 			return e.answer
 		}
+		x.lapsed(t)
 		// The server is there but does not help. Keep what it says in case
 		// nobody else does better.
 		t.answer, t.done = e.answer, true
@@ -290,6 +294,7 @@ func (x *exchange) noteLate(all bool) {
 func (x *exchange) failed(t *try, why string) {
 	if !t.late {
 		t.late = true
+		x.lapsed(t)
 		t.server.failure(x.group.zone(x.q.Name), why)
 	}
 }

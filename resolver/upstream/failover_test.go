@@ -303,6 +303,31 @@ func TestServerWithoutEDNS(t *testing.T) {
 	}
 }
 
+// A server that fails one question is spared it for a while, and only it.
+func TestServerThatFailsAQuestionIsSparedIt(t *testing.T) {
+	for what, script := range map[string]dnstest.Script{"SERVFAIL": dnstest.Rcode(dns.RcodeServerFailure), "silence": dnstest.Drop()} {
+		bad, good := dnstest.NewServer(t, "example.", zone), dnstest.NewServer(t, "example.", zone)
+		bad.Script("broken.www.example.", script)
+		g, reg := group(t, func(c *upstream.Config) { c.AttemptTimeout, c.Hedge = 2*time.Second, false }, bad, good)
+		ask(t, g, question("fine.www.example", dns.TypeA)) // it is up
+		for i, want := range []bool{true, false, false} {
+			bad.Reset()
+			if a, _ := ask(t, g, question("broken.www.example", dns.TypeA)); a.Server != good.Addr() {
+				t.Errorf("%s: answered by %s", what, a.Server)
+			}
+			if asked := counts(bad)[0] > 0; asked != want {
+				t.Errorf("%s, time %d: the server was asked %v, want %v", what, i+1, asked, want)
+			}
+		}
+		if a, _ := ask(t, g, question("other.www.example", dns.TypeA)); a.Server != bad.Addr() {
+			t.Errorf("%s: another question was answered by %s, want the first server", what, a.Server)
+		}
+		if n := value(t, reg, "weir_upstream_spared_total"); n != 2 {
+			t.Errorf("%s: spared %v times, want 2", what, n)
+		}
+	}
+}
+
 // A server that knows EDNS, and refuses it for some names as what stands behind
 // it does, is asked with it for all others; until it refuses it all the time.
 func TestServerThatRefusesEDNSForOneName(t *testing.T) {

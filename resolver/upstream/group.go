@@ -93,6 +93,7 @@ type Group struct {
 	overdue  atomic.Int64
 	turn     atomic.Uint64 // of round robin
 	late     late
+	lapses   *lapses
 	wake     chan struct{} // a server wants a probe
 }
 
@@ -114,6 +115,7 @@ func New(cfg Config, deps Deps) (*Group, error) {
 		dialer:  dialer(),
 		wake:    make(chan struct{}, 1),
 		late:    late{stop: make(chan struct{})},
+		lapses:  newLapses(),
 	}
 	g.metrics = newMetrics(deps.Registry, func() float64 { return float64(g.inFlight.Load()) })
 	known := map[string]*server{}

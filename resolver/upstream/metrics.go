@@ -11,6 +11,7 @@ type metrics struct {
 	packets  *prometheus.CounterVec
 	hedges   prometheus.Counter
 	overdue  *prometheus.CounterVec
+	spared   prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer, inFlight func() float64) *metrics {
@@ -40,6 +41,10 @@ func newMetrics(reg prometheus.Registerer, inFlight func() float64) *metrics {
 			Name: "weir_upstream_hedges_total",
 			Help: "Questions asked again because the answer took longer than nineteen of twenty do.",
 		}),
+		spared: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_upstream_spared_total",
+			Help: "Times that a server was asked last, or not at all, because it had failed the same question a short while ago.",
+		}),
 		overdue: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_upstream_overdue_total",
 			Help: "Questions whose answer was waited for after their time was over, by what came of it: answered, silent, or refused (too many are waited for).",
@@ -49,7 +54,7 @@ func newMetrics(reg prometheus.Registerer, inFlight func() float64) *metrics {
 			Help: "Questions refused because max_in_flight were waiting.",
 		}),
 	}
-	reg.MustRegister(m.duration, m.up, m.invalid, m.failures, m.rejected, m.packets, m.hedges, m.overdue,
+	reg.MustRegister(m.duration, m.up, m.invalid, m.failures, m.rejected, m.packets, m.hedges, m.overdue, m.spared,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "weir_upstream_in_flight",
 			Help: "Questions waiting for an answer now.",
