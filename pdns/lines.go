@@ -1,6 +1,8 @@
 package pdns
 
 import (
+	"bytes"
+
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns/encode"
@@ -18,6 +20,16 @@ func NewLines(format encode.Format, client *privacy.Guard, suffixes *dnsname.Suf
 		suffixes = dnsname.DefaultSuffixes()
 	}
 	return &Lines{newLines(format, client, suffixes)}
+}
+
+// AppendIdentified appends t without its newline and with its identity, the field
+// weir_id, in front. The format has to be one whose lines are JSON objects.
+func (l *Lines) AppendIdentified(dst []byte, id string, t *detect.Transaction) []byte {
+	dst = append(append(append(dst, `{"weir_id":"`...), id...), '"')
+	at := len(dst)
+	dst = l.l.append(dst, t)
+	dst[at] = ',' // was its {
+	return bytes.TrimRight(dst, "\n")
 }
 
 // Append appends t as one line, newline included.

@@ -9,13 +9,15 @@ import (
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/outlet"
 	"github.com/weirdns/weir/pdns/outlet/httpout"
+	"github.com/weirdns/weir/pdns/outlet/kafka"
 	"github.com/weirdns/weir/pdns/privacy"
 	"go.uber.org/zap"
 )
 
 // outletsConfig are the services that transactions are sent to, by kind.
 type outletsConfig struct {
-	HTTP []httpOutlet `yaml:"http"`
+	HTTP  []httpOutlet  `yaml:"http"`
+	Kafka []kafkaOutlet `yaml:"kafka"`
 }
 
 // httpOutlet knows the defaults of an element, as the YAML reader wants it.
@@ -24,6 +26,12 @@ type httpOutlet struct {
 }
 
 func (c *httpOutlet) setDefaults() { c.Config = httpout.DefaultConfig() }
+
+type kafkaOutlet struct {
+	kafka.Config `yaml:",inline"`
+}
+
+func (c *kafkaOutlet) setDefaults() { c.Config = kafka.DefaultConfig() }
 
 // outletKind is an outlet of any kind.
 type outletKind struct {
@@ -39,6 +47,11 @@ func (c *outletsConfig) all() (out []outletKind) {
 		o := &c.HTTP[i].Config
 		out = append(out, outletKind{fmt.Sprintf("outlets.http[%d]", i), o.Config, o.Validate, o.Files,
 			func(g *privacy.Guard) (outlet.Sink, error) { return httpout.New(*o, g) }})
+	}
+	for i := range c.Kafka {
+		o := &c.Kafka[i].Config
+		out = append(out, outletKind{fmt.Sprintf("outlets.kafka[%d]", i), o.Config, o.Validate, o.Files,
+			func(g *privacy.Guard) (outlet.Sink, error) { return kafka.New(*o, g) }})
 	}
 	return out
 }

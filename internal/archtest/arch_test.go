@@ -35,6 +35,7 @@ var level = map[string]int{
 	"pdns/privacy":        2,
 	"pdns/outlet":         6,
 	"pdns/outlet/httpout": 7,
+	"pdns/outlet/kafka":   7,
 	"pdns/tally":          4,
 	"pdns/query":          5,
 	"detect":              3,
@@ -79,6 +80,7 @@ var home = map[string]string{
 	"golang.org/x/net/bpf":                                    "capture",
 	"github.com/gaissmai/bart":                                "detect", // clients to groups, by the longest prefix
 	"github.com/cockroachdb/pebble/v2":                        "pdns/store",
+	"github.com/twmb/franz-go":                                "pdns/outlet/kafka",
 	"golang.org/x/net/idna":                                   "internal/dnsname",
 	"aead.dev/minisign":                                       "blocklist",
 	"github.com/zeebo/xxh3":                                   "blocklist",
@@ -119,7 +121,7 @@ func packages(t *testing.T) []pkg {
 			t.Fatal(err)
 		}
 		switch p.name() {
-		case "internal/dnstest", "internal/archtest", "internal/faults", "internal/mutants", "internal/respdiff":
+		case "internal/dnstest", "internal/outlettest", "internal/archtest", "internal/faults", "internal/mutants", "internal/respdiff":
 			continue
 		}
 		list = append(list, p)

@@ -62,6 +62,15 @@ func (f *Format) UnmarshalText(text []byte) error {
 // Valid says whether f is a format.
 func (f Format) Valid() bool { return int(f) < len(formatNames) }
 
+// JSON says whether each line in this format is a JSON object.
+func (f Format) JSON() bool {
+	switch f {
+	case Native, ZeekJSON, EVE, ECS, OCSF:
+		return true
+	}
+	return false
+}
+
 // Header is what a file in this format begins with, lines and all.
 func (f Format) Header() string {
 	switch f {

@@ -1,10 +1,8 @@
 package httpout
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,7 +18,7 @@ func (s *Sink) writeBody(b *outlet.Batch) error {
 	}
 	first := true
 	err := b.Each(func(r outlet.Row) error {
-		s.line = s.appendRow(s.line[:0], r)
+		s.line = s.lines.AppendIdentified(s.line[:0], r.ID.String(), r.Transaction)
 		switch at := r.Query.Time; s.cfg.Preset {
 		case NDJSON:
 			s.body = append(append(s.body, s.line...), '\n')
@@ -63,16 +61,6 @@ func nanoseconds(at time.Time) int64 {
 		return 0
 	}
 	return at.UnixNano()
-}
-
-// appendRow appends the row without its newline, its identity first: every format
-// here is a JSON object.
-func (s *Sink) appendRow(dst []byte, r outlet.Row) []byte {
-	dst = append(append(append(dst, `{"weir_id":"`...), r.ID.String()...), `",`...)
-	start := len(dst)
-	dst = s.lines.Append(dst, r.Transaction)
-	dst = slices.Delete(dst, start, start+1) // its own {
-	return bytes.TrimRight(dst, "\n")
 }
 
 // target is what is the same for every row of an envelope.

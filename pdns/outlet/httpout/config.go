@@ -64,9 +64,7 @@ func (c *Config) Validate() error {
 	if int(c.Preset) >= len(presetNames) {
 		fail("preset: must be one of %s, got %d", strings.Join(presetNames[:], ", "), c.Preset)
 	}
-	switch c.Format {
-	case encode.Native, encode.ZeekJSON, encode.EVE, encode.ECS, encode.OCSF:
-	default:
+	if !c.Format.JSON() {
 		fail("format: must be one that is JSON (native, zeek_json, eve, ecs, ocsf), got %v", c.Format)
 	}
 	if c.TokenFile != "" && (c.User != "" || c.PasswordFile != "") {
