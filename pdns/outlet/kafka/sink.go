@@ -93,7 +93,18 @@ func (s *Sink) Send(ctx context.Context, b *outlet.Batch) error {
 	if err != nil {
 		return err
 	}
+	// A record's own end is looked at only when something else happens in the client:
+	// closing it ends the wait for all of them.
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { defer close(closed); s.client.Close() })
 	err = s.client.ProduceSync(ctx, records...).FirstErr()
+	if !stop() {
+		<-closed
+		s.client = nil
+		if err != nil {
+			return ctx.Err()
+		}
+	}
 	if err == nil {
 		return nil
 	}
