@@ -301,6 +301,8 @@ func TestDetectionsAreFoundByTime(t *testing.T) {
 	s.Consume(bad(0, "bad.example", detect.OriginBlockList))
 	s.Consume(bad(5, "bad.example", detect.OriginBlockList))
 	s.Consume(bad(4000, "dga.example", detect.OriginModel))
+	s.Consume(bad(8000, "inside.example", detect.OriginRebinding))
+	s.Consume(bad(12000, "examp1e.example", detect.OriginLookalike))
 	allowed := bad(6, "good.example", detect.OriginAllowList)
 	if s.Wants(allowed) {
 		t.Error("what an allow list passed is no detection")
@@ -322,7 +324,9 @@ func TestDetectionsAreFoundByTime(t *testing.T) {
 	}
 	check(t, "detections", got,
 		`bad.example blocklist zero_ip true 0.99 high ["feed"] ["bad\n.example"] +0 +5 n=2`,
-		`dga.example model zero_ip true 0.99 high ["feed"] ["bad\n.example"] +4000 +4000 n=1`)
+		`dga.example model zero_ip true 0.99 high ["feed"] ["bad\n.example"] +4000 +4000 n=1`,
+		`inside.example rebinding zero_ip true 0.99 high ["feed"] ["bad\n.example"] +8000 +8000 n=1`,
+		`examp1e.example lookalike zero_ip true 0.99 high ["feed"] ["bad\n.example"] +12000 +12000 n=1`)
 }
 
 func TestClientsAreKeptOnlyIfAskedFor(t *testing.T) {
