@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -42,6 +43,7 @@ func (r *reloader) run(ctx context.Context, hup <-chan os.Signal, reload func() 
 		case <-hup:
 		}
 		said, err := reload()
+		debug.FreeOSMemory() // the old models and lists, which are as large as the new
 		if err != nil {
 			r.results.WithLabelValues("rejected").Inc()
 			refused := &refusedReload{Time: time.Now().UTC()}

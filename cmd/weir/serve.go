@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -127,6 +128,7 @@ func (c *serveCmd) Run(std stdio) error {
 		return err
 	}
 	log.Info("weir serves", zap.Duration("start", time.Since(s.began)))
+	debug.FreeOSMemory() // what only the start needed
 	return s.run(ctx, hup, c.load)
 }
 
