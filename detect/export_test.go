@@ -36,3 +36,30 @@ func SeenErrors() (taken float64, lost int) {
 	}
 	return float64(wrong) / 100_000, lost
 }
+
+// TornWords writes two names over each other at every point where another
+// processor could look, and counts what is read back that nobody wrote.
+func TornWords(a, b []byte) (strangers int) {
+	k := newKnown()
+	write := map[string]knownName{
+		string(a): {score: 1, lookalike: 0xabcdef, start: 3, unscored: Scored},
+		string(b): {score: scoreMask, lookalike: 0x123456, start: 9, unscored: IDN},
+	}
+	// Both are made to take the same place.
+	set, _, _ := k.place(a)
+	for name, n := range write {
+		k.put([]byte(name), n)
+	}
+	at := &set[0]
+	other, _, _ := k.place(b)
+	for _, first := range []uint64{at.first.Load(), other[0].first.Load()} {
+		for _, second := range []uint64{at.second.Load(), other[0].second.Load()} {
+			set[0].first.Store(first)
+			set[0].second.Store(second)
+			if got, ok := k.get(a); ok && got != write[string(a)] {
+				strangers++
+			}
+		}
+	}
+	return strangers
+}

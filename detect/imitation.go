@@ -25,10 +25,9 @@ type LookalikeConfig struct {
 	Owned []string `yaml:"owned"`
 }
 
-// imitations finds look-alikes, and keeps what it found.
+// imitations finds look-alikes.
 type imitations struct {
 	index *lookalike.Index
-	found *scores // by the whole name: 24 bits of lookalike.Match.Pack
 	grade lookalike.Grade
 	rule  rule
 }
@@ -60,11 +59,8 @@ func newImitations(errs *[]error, c *LookalikeConfig, r rule) *imitations {
 	if c.Mode == ModeOff || index.Len() == 0 {
 		return nil
 	}
-	return &imitations{index: index, grade: grade, rule: r, found: newScores(imitationEntries)}
+	return &imitations{index: index, grade: grade, rule: r}
 }
-
-// imitationEntries is how many names keep what was found, 8 octets each.
-const imitationEntries = 1 << 16
 
 // unjoin takes joined errors apart.
 func unjoin(err error) []error {
@@ -77,27 +73,19 @@ func unjoin(err error) []error {
 	return []error{err}
 }
 
-// ask says which brand the name imitates.
-func (i *imitations) ask(name dnsname.Name, split dnsname.Split) lookalike.Match {
-	word, ok := i.found.load(name)
-	if !ok {
-		m, _ := i.index.Match(name, split)
-		word = i.index.Pack(m)
-		i.found.store(name, word)
-	}
-	return i.index.Unpack(word)
+// ask says which brand the name imitates, as lookalike.Match.Pack does.
+func (i *imitations) ask(name dnsname.Name, split dnsname.Split) uint32 {
+	m, _ := i.index.Match(name, split)
+	return i.index.Pack(m)
 }
 
 // imitates fills in the look-alike's part of a verdict.
-func (st *state) imitates(name dnsname.Name, split dnsname.Split, v *Verdict) {
+func (st *state) imitates(registered dnsname.Name, m lookalike.Match, v *Verdict) {
 	i := st.policy.imitations
-	if i == nil {
+	if v.Lookalike = m; m.Grade < i.grade {
 		return
 	}
-	if v.Lookalike = i.ask(name, split); v.Lookalike.Grade < i.grade {
-		return
-	}
-	popular := st.popular.Has(split.Registered)
+	popular := st.popular.Has(registered)
 	v.Popular = v.Popular || popular
 	i.rule.apply(v, OriginLookalike, !popular)
 }

@@ -43,6 +43,7 @@ type state struct {
 	model   *Model      // nil: none, and names go unscored
 	scores  *scores     // of this model
 	whys    *whys       // of this model
+	known   *known      // by this policy and model
 	shadow  *shadow     // nil: no model is on trial
 	popular *Popularity // nil: nobody said
 }
@@ -61,7 +62,7 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 	if err != nil {
 		return err
 	}
-	next := &state{policy: p, model: model}
+	next := &state{policy: p, model: model, known: newKnown()}
 	old := d.state.Load()
 	if old == nil {
 		p.keepHits(nil)
@@ -176,49 +177,86 @@ func (d *Detector) judge(st *state, w *view, q *Query, v *Verdict) {
 	if q.Class != dnswire.ClassIN || noModel && st.policy.imitations == nil {
 		return
 	}
-	split := d.deps.Suffixes.Split(q.Name)
-	class := classifyName(q.Name, split, st.policy.ownZones)
+	n, ok := st.known.get(q.Name)
+	if !ok {
+		n = d.learn(st, w, q.Name, v)
+	}
+	var registered dnsname.Name
+	if n.start != noDomain {
+		registered = q.Name[n.start:]
+	}
 	if !noModel {
-		v.Registered, v.Unscored = split.Registered, class
-		if class == Scored {
-			d.score(st, w, split, v)
+		v.Registered, v.Unscored = registered, n.unscored
+		if n.unscored == Scored {
+			d.scored(st, w, unquantize(n.score), q.Name, v)
 		}
 	}
-	if class == Scored {
-		st.imitates(q.Name, split, v)
+	if n.lookalike != 0 {
+		st.imitates(registered, st.policy.imitations.index.Unpack(n.lookalike), v)
 	}
 }
 
-// score fills in the model's part of a verdict.
-func (d *Detector) score(st *state, w *view, split dnsname.Split, v *Verdict) {
-	score, ok := st.scores.get(split.Registered)
-	if !ok {
-		if v.Unscored = classifyDomain(split.Registered); v.Unscored != Scored {
-			return
-		}
-		var err error
-		began := time.Now() // for a metric only: no verdict depends on it
-		if score, err = st.model.Score(split); err != nil {
-			v.Unscored = Failed
-			d.metrics.failed.Add(1)
-			return
-		}
-		score = quantize(score)
-		st.scores.put(split.Registered, score)
-		d.metrics.scored(score, time.Since(began))
-		v.fresh = st.model
+// learn finds out all that known keeps of a name, and keeps it, unless the model
+// failed or is not to be asked for this client.
+func (d *Detector) learn(st *state, w *view, name dnsname.Name, v *Verdict) knownName {
+	split := d.deps.Suffixes.Split(name)
+	n := knownName{start: noDomain, unscored: classifyName(name, split, st.policy.ownZones)}
+	if split.Registered != nil {
+		n.start = uint8(len(name) - len(split.Registered))
 	}
+	if n.unscored == Scored {
+		if i := st.policy.imitations; i != nil {
+			n.lookalike = i.ask(name, split)
+		}
+		switch {
+		case st.model == nil:
+			n.unscored = NoModel
+		case w.modelOff:
+			return n
+		default:
+			n.score, n.unscored, v.fresh = d.score(st, split)
+		}
+	}
+	if n.unscored != Failed {
+		st.known.put(name, n)
+	}
+	return n
+}
+
+// score is the quantized score of a registered domain, or why it has none.
+// fresh is the model if it was asked just now.
+func (d *Detector) score(st *state, split dnsname.Split) (score uint32, unscored Reason, fresh *Model) {
+	if score, ok := st.scores.load(split.Registered); ok {
+		return score, Scored, nil
+	}
+	if r := classifyDomain(split.Registered); r != Scored {
+		return 0, r, nil
+	}
+	began := time.Now() // for a metric only: no verdict depends on it
+	raw, err := st.model.Score(split)
+	if err != nil {
+		d.metrics.failed.Add(1)
+		return 0, Failed, nil
+	}
+	score = quantize(raw)
+	st.scores.store(split.Registered, score)
+	d.metrics.scored(unquantize(score), time.Since(began))
+	return score, Scored, st.model
+}
+
+// scored fills in what follows from a score.
+func (d *Detector) scored(st *state, w *view, score float64, name dnsname.Name, v *Verdict) {
 	v.Score, v.Level, v.Probability = score, st.model.Level(score), st.model.Probability(score)
 	if st.shadow != nil {
-		d.askShadow(st.shadow, split, v)
+		d.askShadow(st.shadow, name, v)
 	}
 	if v.Origin == OriginNone {
 		v.Origin = OriginModel
 	}
 	v.OneIn = d.site.oneIn(score)
 	if w.detects(&d.site, v) {
-		v.Why = st.whys.of(st.model, split)
-		v.Popular = st.popular.Has(split.Registered)
+		v.Why = st.whys.of(st.model, d.deps.Suffixes.Split(name))
+		v.Popular = st.popular.Has(v.Registered)
 		w.model.apply(v, OriginModel, !v.Popular)
 	}
 }

@@ -41,9 +41,9 @@ func newScores(entries int) *scores {
 
 // quantize rounds a score to what the cache can keep. Every score goes through
 // it, cached or not, so that the two never differ.
-func quantize(score float64) float64 {
-	return math.Round(score*scoreMask) / scoreMask
-}
+func quantize(score float64) uint32 { return uint32(math.Round(score * scoreMask)) }
+
+func unquantize(n uint32) float64 { return float64(n) / scoreMask }
 
 func (s *scores) place(domain dnsname.Name) (set *[ways]atomic.Uint64, tag uint64, victim int) {
 	h := maphash.Bytes(s.seed, domain)
@@ -53,17 +53,6 @@ func (s *scores) place(domain dnsname.Name) (set *[ways]atomic.Uint64, tag uint6
 	return set, tag, int(h >> 20 % ways)
 }
 
-func (s *scores) get(domain dnsname.Name) (float64, bool) {
-	n, ok := s.load(domain)
-	return float64(n) / scoreMask, ok
-}
-
-// put keeps a quantized score.
-func (s *scores) put(domain dnsname.Name, score float64) {
-	s.store(domain, uint32(math.Round(score*scoreMask)))
-}
-
-// load and store are get and put for any number of scoreBits bits.
 func (s *scores) load(name dnsname.Name) (uint32, bool) {
 	set, tag, _ := s.place(name)
 	for i := range set {

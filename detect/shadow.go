@@ -43,17 +43,17 @@ func (s *shadow) resized(entries int) *shadow {
 
 // askShadow adds to v what the model on trial says. It counts each domain
 // once, by both levels; a failure is counted and leaves v as it was.
-func (d *Detector) askShadow(s *shadow, split dnsname.Split, v *Verdict) {
-	score, ok := s.scores.get(split.Registered)
+func (d *Detector) askShadow(s *shadow, name dnsname.Name, v *Verdict) {
+	score, ok := s.scores.load(v.Registered)
 	if !ok {
-		var err error
-		if score, err = s.model.Score(split); err != nil {
+		raw, err := s.model.Score(d.deps.Suffixes.Split(name))
+		if err != nil {
 			d.metrics.shadowFailed.Add(1)
 			return
 		}
-		score = quantize(score)
-		s.scores.put(split.Registered, score)
-		d.metrics.compared[v.Level][s.model.Level(score)].Add(1)
+		score = quantize(raw)
+		s.scores.store(v.Registered, score)
+		d.metrics.compared[v.Level][s.model.Level(unquantize(score))].Add(1)
 	}
-	v.Shadow = Shadow{Model: s.model.info.Version, Score: score, Level: s.model.Level(score)}
+	v.Shadow = Shadow{Model: s.model.info.Version, Score: unquantize(score), Level: s.model.Level(unquantize(score))}
 }
