@@ -108,6 +108,8 @@ e2e: build
 ## integration: outlets against the real services, as far as they can be had
 integration:
 	./testdata/integration/kafka.sh
+	./testdata/integration/syslog.sh
+	./testdata/integration/dnstap.sh
 
 ## mutations: damage the built-in model's bundle 10,000 times, and see each refused
 mutations:

@@ -2,24 +2,11 @@ package capture
 
 import (
 	"bufio"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-)
 
-// Control frames and their field, as the Frame Streams protocol has them
-// (farsightsec/fstrm: control.h).
-const (
-	frameAccept = 1
-	frameStart  = 2
-	frameStop   = 3
-	frameReady  = 4
-	frameFinish = 5
-
-	fieldContentType = 1
-	maxControl       = 512
-	dnstapContent    = "protobuf:dnstap.Dnstap"
+	"github.com/weirdns/weir/internal/framestream"
 )
 
 // Bounds of data frames: what is larger than maxFrame holds no dnstap message
@@ -28,9 +15,6 @@ const (
 	maxFrame   = 192 << 10
 	maxSkipped = 16 << 20
 )
-
-// errFrame means that a stream cannot be read on.
-var errFrame = errors.New("no Frame Streams protocol")
 
 // frames reads a frame stream. With a writer behind it the stream may be the
 // bidirectional one, which begins with a handshake and ends with a farewell.
@@ -51,23 +35,23 @@ func (f *frames) start() error {
 			return err
 		}
 		if n != 0 {
-			return fmt.Errorf("%w: data in front of START", errFrame)
+			return fmt.Errorf("%w: data in front of START", framestream.ErrFormat)
 		}
 		kind, ours, err := f.control()
 		switch {
 		case err != nil:
 			return err
-		case kind == frameReady && f.w != nil && !f.polls && ours:
+		case kind == framestream.Ready && f.w != nil && !f.polls && ours:
 			f.polls = true
-			if err := f.answer(frameAccept); err != nil {
+			if err := f.answer(framestream.Accept); err != nil {
 				return err
 			}
-		case kind == frameStart && ours:
+		case kind == framestream.Start && ours:
 			return nil
 		case !ours:
-			return fmt.Errorf("%w: the content is not %s", errFrame, dnstapContent)
+			return fmt.Errorf("%w: the content is not %s", framestream.ErrFormat, framestream.Dnstap)
 		default:
-			return fmt.Errorf("%w: control frame %d in front of START", errFrame, kind)
+			return fmt.Errorf("%w: control frame %d in front of START", framestream.ErrFormat, kind)
 		}
 	}
 }
@@ -84,15 +68,15 @@ func (f *frames) next() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if kind != frameStop {
-			return nil, fmt.Errorf("%w: control frame %d behind START", errFrame, kind)
+		if kind != framestream.Stop {
+			return nil, fmt.Errorf("%w: control frame %d behind START", framestream.ErrFormat, kind)
 		}
 		if f.polls {
-			_ = f.answer(frameFinish) // it may not wait for that
+			_ = f.answer(framestream.Finish) // it may not wait for that
 		}
 		return nil, io.EOF
 	case n > maxSkipped:
-		return nil, fmt.Errorf("%w: a frame of %d octets", errFrame, n)
+		return nil, fmt.Errorf("%w: a frame of %d octets", framestream.ErrFormat, n)
 	case n > maxFrame:
 		if _, err := f.r.Discard(int(n)); err != nil {
 			return nil, inside(err)
@@ -117,59 +101,20 @@ func inside(err error) error {
 	return err
 }
 
-func (f *frames) length() (uint32, error) {
-	var b [4]byte
-	if _, err := io.ReadFull(f.r, b[:]); err != nil {
-		return 0, err
-	}
-	return binary.BigEndian.Uint32(b[:]), nil
-}
+func (f *frames) length() (uint32, error) { return framestream.ReadLength(f.r) }
 
 // control reads a control frame behind its escape: its type, and whether it
 // says that the content is ours, as one without that field does.
 func (f *frames) control() (kind uint32, ours bool, err error) {
-	n, err := f.length()
-	if err != nil {
-		return 0, false, inside(err)
-	}
-	if n < 4 || n > maxControl {
-		return 0, false, fmt.Errorf("%w: a control frame of %d octets", errFrame, n)
-	}
-	var buf [maxControl]byte
-	b := buf[:n]
-	if _, err := io.ReadFull(f.r, b); err != nil {
-		return 0, false, inside(err)
-	}
-	kind, b = binary.BigEndian.Uint32(b), b[4:]
-	for ours = true; len(b) > 0; {
-		if len(b) < 8 || uint64(len(b)-8) < uint64(binary.BigEndian.Uint32(b[4:])) {
-			return 0, false, fmt.Errorf("%w: a field is longer than its frame", errFrame)
-		}
-		field, size := binary.BigEndian.Uint32(b), int(binary.BigEndian.Uint32(b[4:]))
-		if value := b[8 : 8+size]; field == fieldContentType {
-			if string(value) == dnstapContent {
-				return kind, true, nil // READY may name several
-			}
-			ours = false
-		}
-		b = b[8+size:]
-	}
-	return kind, ours, nil
+	return framestream.ReadControl(f.r, framestream.Dnstap)
 }
 
 func (f *frames) answer(kind uint32) error {
-	b := binary.BigEndian.AppendUint32(make([]byte, 0, 64), 0)
-	if kind == frameFinish {
-		b = binary.BigEndian.AppendUint32(b, 4)
-		b = binary.BigEndian.AppendUint32(b, kind)
-	} else {
-		b = binary.BigEndian.AppendUint32(b, uint32(4+8+len(dnstapContent)))
-		b = binary.BigEndian.AppendUint32(b, kind)
-		b = binary.BigEndian.AppendUint32(b, fieldContentType)
-		b = binary.BigEndian.AppendUint32(b, uint32(len(dnstapContent)))
-		b = append(b, dnstapContent...)
+	content := framestream.Dnstap
+	if kind == framestream.Finish {
+		content = ""
 	}
-	_, err := f.w.Write(b)
+	_, err := f.w.Write(framestream.AppendControl(nil, kind, content))
 	return err
 }
 
@@ -179,7 +124,7 @@ type tapFile struct{ frames *frames }
 func newTapFile(b *bufio.Reader) (*tapFile, error) {
 	f := newFrames(b, nil)
 	if err := f.start(); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errFrame) {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, framestream.ErrFormat) {
 			return nil, ErrFormat // zeros begin many files
 		}
 		return nil, err

@@ -8,16 +8,20 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/outlet"
+	"github.com/weirdns/weir/pdns/outlet/dnstap"
 	"github.com/weirdns/weir/pdns/outlet/httpout"
 	"github.com/weirdns/weir/pdns/outlet/kafka"
+	"github.com/weirdns/weir/pdns/outlet/syslog"
 	"github.com/weirdns/weir/pdns/privacy"
 	"go.uber.org/zap"
 )
 
 // outletsConfig are the services that transactions are sent to, by kind.
 type outletsConfig struct {
-	HTTP  []httpOutlet  `yaml:"http"`
-	Kafka []kafkaOutlet `yaml:"kafka"`
+	HTTP   []httpOutlet   `yaml:"http"`
+	Kafka  []kafkaOutlet  `yaml:"kafka"`
+	Syslog []syslogOutlet `yaml:"syslog"`
+	Dnstap []dnstapOutlet `yaml:"dnstap"`
 }
 
 // httpOutlet knows the defaults of an element, as the YAML reader wants it.
@@ -33,6 +37,18 @@ type kafkaOutlet struct {
 
 func (c *kafkaOutlet) setDefaults() { c.Config = kafka.DefaultConfig() }
 
+type syslogOutlet struct {
+	syslog.Config `yaml:",inline"`
+}
+
+func (c *syslogOutlet) setDefaults() { c.Config = syslog.DefaultConfig() }
+
+type dnstapOutlet struct {
+	dnstap.Config `yaml:",inline"`
+}
+
+func (c *dnstapOutlet) setDefaults() { c.Config = dnstap.DefaultConfig() }
+
 // outletKind is an outlet of any kind.
 type outletKind struct {
 	at       string // its path in the configuration
@@ -40,18 +56,29 @@ type outletKind struct {
 	validate func() error
 	files    func() []string
 	sink     func(*privacy.Guard) (outlet.Sink, error)
+	folders  func() []string // that it writes to; nil: none
 }
 
 func (c *outletsConfig) all() (out []outletKind) {
 	for i := range c.HTTP {
 		o := &c.HTTP[i].Config
 		out = append(out, outletKind{fmt.Sprintf("outlets.http[%d]", i), o.Config, o.Validate, o.Files,
-			func(g *privacy.Guard) (outlet.Sink, error) { return httpout.New(*o, g) }})
+			func(g *privacy.Guard) (outlet.Sink, error) { return httpout.New(*o, g) }, nil})
 	}
 	for i := range c.Kafka {
 		o := &c.Kafka[i].Config
 		out = append(out, outletKind{fmt.Sprintf("outlets.kafka[%d]", i), o.Config, o.Validate, o.Files,
-			func(g *privacy.Guard) (outlet.Sink, error) { return kafka.New(*o, g) }})
+			func(g *privacy.Guard) (outlet.Sink, error) { return kafka.New(*o, g) }, nil})
+	}
+	for i := range c.Syslog {
+		o := &c.Syslog[i].Config
+		out = append(out, outletKind{fmt.Sprintf("outlets.syslog[%d]", i), o.Config, o.Validate, o.Files,
+			func(g *privacy.Guard) (outlet.Sink, error) { return syslog.New(*o, g) }, nil})
+	}
+	for i := range c.Dnstap {
+		o := &c.Dnstap[i].Config
+		out = append(out, outletKind{fmt.Sprintf("outlets.dnstap[%d]", i), o.Config, o.Validate, o.ReadFiles,
+			func(*privacy.Guard) (outlet.Sink, error) { return dnstap.New(*o, "weir "+buildVersion()) }, o.Folders})
 	}
 	return out
 }
@@ -73,6 +100,16 @@ func (c *outletsConfig) files() (out []string) {
 	for _, o := range c.all() {
 		if !o.common.Disabled {
 			out = append(out, o.files()...)
+		}
+	}
+	return out
+}
+
+// folders are those that enabled outlets write to, beside their spools.
+func (c *outletsConfig) folders() (out []string) {
+	for _, o := range c.all() {
+		if !o.common.Disabled && o.folders != nil {
+			out = append(out, o.folders()...)
 		}
 	}
 	return out

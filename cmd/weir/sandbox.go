@@ -57,5 +57,6 @@ func (c *config) paths(configFile string) (p sandbox.Paths) {
 	if c.RPZOut.Path != "" {
 		p.Write = append(p.Write, filepath.Dir(c.RPZOut.Path)) // where other servers' files may lie
 	}
+	p.Write = append(p.Write, c.Outlets.folders()...)
 	return p
 }

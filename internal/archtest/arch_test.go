@@ -36,6 +36,8 @@ var level = map[string]int{
 	"pdns/outlet":         6,
 	"pdns/outlet/httpout": 7,
 	"pdns/outlet/kafka":   7,
+	"pdns/outlet/syslog":  7,
+	"pdns/outlet/dnstap":  7,
 	"pdns/tally":          4,
 	"pdns/query":          5,
 	"detect":              3,
@@ -50,9 +52,10 @@ var level = map[string]int{
 	"internal/queue":      0,
 	"sandbox":             0,
 
-	"internal/atomicfile": 0,
-	"internal/inherit":    0,
-	"internal/quicdns":    0,
+	"internal/atomicfile":  0,
+	"internal/inherit":     0,
+	"internal/framestream": 0,
+	"internal/quicdns":     0,
 }
 
 // forbidden are imports that point down and are wrong all the same.
@@ -91,7 +94,8 @@ var home = map[string]string{
 
 // second is another package that may import a library, with the reason.
 var second = map[string]map[string]string{
-	"github.com/miekg/dns": {"internal/xfr": "zone transfers and TSIG: whole records of any type, away from the query path"},
+	"google.golang.org/protobuf": {"pdns/outlet/dnstap": "the same wire format, written"},
+	"github.com/miekg/dns":       {"internal/xfr": "zone transfers and TSIG: whole records of any type, away from the query path"},
 }
 
 type pkg struct {

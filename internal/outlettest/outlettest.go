@@ -55,6 +55,17 @@ const Limit = 2 * time.Minute
 // ends it.
 func Start(t testing.TB, cfg outlet.Config, sink outlet.Sink, n int) *outlet.Outlet {
 	t.Helper()
+	return start(t, cfg, sink, n, Row)
+}
+
+// DeliverRows is Deliver of rows of the test's own.
+func DeliverRows(t testing.TB, cfg outlet.Config, sink outlet.Sink, rows ...*detect.Transaction) outlet.Stats {
+	t.Helper()
+	return Wait(t, start(t, cfg, sink, len(rows), func(i int) *detect.Transaction { return rows[i] }), len(rows))
+}
+
+func start(t testing.TB, cfg outlet.Config, sink outlet.Sink, n int, row func(int) *detect.Transaction) *outlet.Outlet {
+	t.Helper()
 	o, err := outlet.New(cfg, sink, outlet.Deps{
 		Dir: t.TempDir(), Log: zap.NewNop(), Registry: prometheus.NewRegistry(), Privacy: privacy.Plain(privacy.Truncated),
 	})
@@ -62,7 +73,7 @@ func Start(t testing.TB, cfg outlet.Config, sink outlet.Sink, n int) *outlet.Out
 		t.Fatal(err)
 	}
 	for i := range n {
-		o.Consume(Row(i))
+		o.Consume(row(i))
 		if i%1000 == 999 {
 			if err := o.Tend(); err != nil {
 				t.Fatal(err)

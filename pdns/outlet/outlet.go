@@ -77,9 +77,11 @@ func (o *Outlet) Name() string { return "outlet_" + o.cfg.Name }
 
 // Wants says whether a transaction goes out here.
 func (o *Outlet) Wants(t *detect.Transaction) bool {
-	if o.cfg.Rows == All {
-		return true
-	}
+	return o.cfg.Rows == All || Detection(t)
+}
+
+// Detection says whether a list, policy or the model has something against t.
+func Detection(t *detect.Transaction) bool {
 	switch t.Verdict.Origin {
 	case detect.OriginBlockList, detect.OriginModel, detect.OriginRebinding, detect.OriginLookalike:
 		return t.Verdict.Action != detect.Pass
