@@ -120,15 +120,16 @@ func newWatcher(c *FindingsConfig, sinks []detect.FindingSink) *watcher {
 }
 
 func (w *watcher) register(reg prometheus.Registerer) []error {
-	var errs []error
-	for k := range detect.FindingKinds {
-		errs = append(errs, reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "weir_findings_total", Help: "Findings told, by kind.", ConstLabels: prometheus.Labels{"kind": k.String()},
-		}, func() float64 { return float64(w.found[k].Load()) })))
-	}
-	return append(errs, reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+	return []error{reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "weir_findings_forgotten_total", Help: "Entries that findings are made of and that were forgotten since there were too many.",
-	}, func() float64 { return float64(w.forgotten.Load()) })))
+	}, func() float64 { return float64(w.forgotten.Load()) }))}
+}
+
+// levels is what each kind says by itself: to speak past a resolver is worth a
+// look, and two answers that cannot both be true want an explanation.
+var levels = [detect.FindingKinds]detect.Level{
+	detect.EncryptedDNS: detect.LevelLow, detect.BypassedResolver: detect.LevelLow,
+	detect.AnswersDiffer: detect.LevelMedium, detect.AnswersRace: detect.LevelMedium,
 }
 
 // tellLocked tells a finding unless it was told lately.
@@ -141,7 +142,7 @@ func (w *watcher) tellLocked(kind detect.FindingKind, at time.Time, client, serv
 	w.told[key] = at
 	w.found[kind].Add(1)
 	w.facts = append(append(w.facts[:0], detect.Fact{Key: "server", Value: server.String()}), facts...)
-	w.finding = detect.Finding{Time: at, Kind: kind, Client: client, Name: name, Evidence: w.facts}
+	w.finding = detect.Finding{Time: at, Kind: kind, Level: levels[kind], Client: client, Name: name, Evidence: w.facts}
 	for _, s := range w.sinks {
 		s.Find(&w.finding)
 	}

@@ -10,20 +10,34 @@ import (
 // FindingKind says what was found.
 type FindingKind uint8
 
-// Kinds of findings.
+// Kinds of findings. Those up to AnswersRace need packets; those from Rebinding
+// on are made of transactions.
 const (
 	EncryptedDNS     FindingKind = iota // a client speaks DoT, DoQ or DoH past us
 	BypassedResolver                    // a client asks a server other than the site's resolvers
 	AnswersDiffer                       // two servers say what cannot both be true
 	AnswersRace                         // two different answers to one query: forged, or a broken middlebox
+	Rebinding                           // a public name points into private address space
+	Tunnel                              // a client moves data in the names below a domain
 	FindingKinds                        // how many there are
 )
 
 var findingNames = [...]string{
 	EncryptedDNS: "encrypted_dns", BypassedResolver: "bypassed_resolver", AnswersDiffer: "answers_differ", AnswersRace: "answers_race",
+	Rebinding: "rebinding", Tunnel: "tunnel",
 }
 
 func (k FindingKind) String() string { return findingNames[k] }
+
+// ParseFindingKind reads what String writes.
+func ParseFindingKind(s string) (k FindingKind, ok bool) {
+	for k, name := range findingNames {
+		if name == s {
+			return FindingKind(k), true
+		}
+	}
+	return 0, false
+}
 
 // Fact is one thing that a finding is made of.
 type Fact struct{ Key, Value string }
@@ -32,12 +46,14 @@ type Fact struct{ Key, Value string }
 type Finding struct {
 	Time     time.Time // of the data
 	Kind     FindingKind
-	Client   netip.Addr
+	Level    Level        // how much it says: low is worth a look, high is hard to explain otherwise
+	Client   netip.Addr   // invalid if it is not about one
 	Name     dnsname.Name // nil if it is not about one; borrowed
 	Evidence []Fact       // borrowed
 }
 
-// FindingSink takes findings. Find neither keeps nor modifies f.
+// FindingSink takes findings, from any number of goroutines. Find neither
+// blocks nor keeps nor modifies f.
 type FindingSink interface {
 	Find(f *Finding)
 }

@@ -20,6 +20,8 @@ type Config struct {
 	COF COFConfig `yaml:"cof"`
 	// Transactions is the log of every single query and its outcome.
 	Transactions TransactionsConfig `yaml:"transactions"`
+	// Findings is the log of what detections found that no single query shows.
+	Findings FindingsConfig `yaml:"findings"`
 }
 
 // COFConfig is the aggregate in the passive DNS Common Output Format.
@@ -77,6 +79,7 @@ func DefaultConfig() Config {
 		Transactions: TransactionsConfig{
 			QueueBytes: 16 << 20, RotateBytes: 64 << 20, MaxBytes: 1 << 30, MaxAge: 720 * time.Hour,
 		},
+		Findings: FindingsConfig{Enabled: true, RotateBytes: 4 << 20, MaxBytes: 64 << 20, MaxAge: 2160 * time.Hour},
 	}
 }
 
@@ -101,8 +104,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	atLeast("cof.memory_bytes", c.COF.MemoryBytes, minMemoryBytes)
-	files := func(prefix string, queue int64, b bounds) {
-		atLeast(prefix+".queue_bytes", queue, minQueueBytes)
+	files := func(prefix string, b bounds) {
 		atLeast(prefix+".rotate_bytes", b.rotateBytes, minRotateBytes)
 		if b.maxBytes < 2*b.rotateBytes {
 			errs = append(errs, fmt.Errorf("%s.max_bytes: must be at least twice rotate_bytes, %d, got %d", prefix, 2*b.rotateBytes, b.maxBytes))
@@ -111,8 +113,11 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s.max_age: must be at least %v, got %v", prefix, minMaxAge, b.maxAge))
 		}
 	}
-	files("cof", c.COF.QueueBytes, c.COF.bounds())
-	files("transactions", c.Transactions.QueueBytes, c.Transactions.bounds())
+	atLeast("cof.queue_bytes", c.COF.QueueBytes, minQueueBytes)
+	files("cof", c.COF.bounds())
+	atLeast("transactions.queue_bytes", c.Transactions.QueueBytes, minQueueBytes)
+	files("transactions", c.Transactions.bounds())
+	files("findings", c.Findings.bounds())
 	if !c.Transactions.Format.Valid() {
 		errs = append(errs, fmt.Errorf("transactions.format: must be a format, got %d", c.Transactions.Format))
 	}

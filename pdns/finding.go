@@ -5,42 +5,68 @@ import (
 	"sync"
 
 	"github.com/weirdns/weir/detect"
-	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns/privacy"
 )
 
 // FindingWriter writes findings to one stream, a JSON object a line. It may be
 // used by many goroutines.
 type FindingWriter struct {
-	client *privacy.Guard
-
-	mu   sync.Mutex // guards what is below
-	out  stream
-	line []byte // scratch
-	name []byte // scratch
+	mu    sync.Mutex // guards what is below
+	lines findingLines
+	out   stream
 }
 
 // NewFindingWriter writes to w, with as much of clients' addresses as client
 // says, and nothing of those that it skips.
 func NewFindingWriter(w io.Writer, client *privacy.Guard) *FindingWriter {
-	return &FindingWriter{client: client, out: stream{w: w}}
+	return &FindingWriter{lines: findingLines{client: client}, out: stream{w: w}}
 }
 
 // Find writes f and brings it to the stream: findings are few.
 func (w *FindingWriter) Find(f *detect.Finding) {
-	if w.client.Skips(f.Client, f.Name) {
-		return
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	dst := append(w.line[:0], `{"time":"`...)
+	if line := w.lines.line(f); line != nil {
+		w.out.row(line, 0)
+		_ = w.out.flush() // sticks, and Close says it
+	}
+}
+
+// Close returns the first error of the stream, which it does not close.
+func (w *FindingWriter) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.out.err
+}
+
+// findingLines writes findings as lines.
+type findingLines struct {
+	client *privacy.Guard
+	buf    []byte // scratch
+	name   []byte // scratch
+}
+
+// line is f as a line, good until the next; nil if it is about somebody of whom
+// nothing is recorded.
+func (l *findingLines) line(f *detect.Finding) []byte {
+	if l.client.Skips(f.Client, f.Name) {
+		return nil
+	}
+	dst := append(l.buf[:0], `{"time":"`...)
 	dst = f.Time.UTC().AppendFormat(dst, timeForm)
 	dst = append(dst, `","kind":`...)
 	dst = appendJSON(dst, f.Kind.String())
+	dst = append(dst, `,"level":`...)
+	dst = appendJSON(dst, f.Level.String())
 	dst = append(dst, `,"client":`...)
-	dst = appendClient(dst, w.client, f.Client)
+	dst = appendClient(dst, l.client, f.Client)
 	dst = append(dst, `,"name":`...)
-	dst = w.appendName(dst, f.Name)
+	if f.Name == nil {
+		dst = append(dst, "null"...)
+	} else {
+		l.name = f.Name.AppendText(l.name[:0])
+		dst = appendJSON(dst, l.name)
+	}
 	dst = append(dst, `,"evidence":{`...)
 	for i, fact := range f.Evidence {
 		if i > 0 {
@@ -50,22 +76,6 @@ func (w *FindingWriter) Find(f *detect.Finding) {
 		dst = append(dst, ':')
 		dst = appendJSON(dst, fact.Value)
 	}
-	w.line = append(dst, '}', '}', '\n')
-	w.out.row(w.line, 0)
-	_ = w.out.flush() // sticks, and Close says it
-}
-
-func (w *FindingWriter) appendName(dst []byte, n dnsname.Name) []byte {
-	if n == nil {
-		return append(dst, "null"...)
-	}
-	w.name = n.AppendText(w.name[:0])
-	return appendJSON(dst, w.name)
-}
-
-// Close returns the first error of the stream, which it does not close.
-func (w *FindingWriter) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.out.err
+	l.buf = append(dst, '}', '}', '\n')
+	return l.buf
 }

@@ -20,7 +20,7 @@ func TestAFindingIsOneLine(t *testing.T) {
 	var b bytes.Buffer
 	w := pdns.NewFindingWriter(&b, privacy.Plain(privacy.Truncated))
 	f := detect.Finding{
-		Time: time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC), Kind: detect.EncryptedDNS, Client: netip.MustParseAddr("192.0.2.10"),
+		Time: time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC), Kind: detect.EncryptedDNS, Level: detect.LevelLow, Client: netip.MustParseAddr("192.0.2.10"),
 		Name: name, Evidence: []detect.Fact{{Key: "server", Value: "9.9.9.9"}, {Key: "sni", Value: "<\n>"}},
 	}
 	w.Find(&f)
@@ -29,8 +29,8 @@ func TestAFindingIsOneLine(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"time":"2026-03-01T12:00:00.000000005Z","kind":"encrypted_dns","client":"192.0.2.0/24","name":"a.example","evidence":{"server":"9.9.9.9","sni":"\u003c\u000a\u003e"}}
-{"time":"2026-03-01T12:00:00.000000005Z","kind":"encrypted_dns","client":"192.0.2.0/24","name":null,"evidence":{}}
+	const want = `{"time":"2026-03-01T12:00:00.000000005Z","kind":"encrypted_dns","level":"low","client":"192.0.2.0/24","name":"a.example","evidence":{"server":"9.9.9.9","sni":"\u003c\u000a\u003e"}}
+{"time":"2026-03-01T12:00:00.000000005Z","kind":"encrypted_dns","level":"low","client":"192.0.2.0/24","name":null,"evidence":{}}
 `
 	if got := b.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -81,6 +81,7 @@ type Report struct {
 	Clients      map[string]*Count      `json:"clients"`
 	Days         map[string]*Count      `json:"days"` // UTC
 	Top          []TopName              `json:"names_hit"`
+	Findings     []Found                `json:"findings"` // in the order of the data
 	FirstQuery   *time.Time             `json:"first_query"`
 	LastQuery    *time.Time             `json:"last_query"`
 	Overflow     uint64                 `json:"overflow"` // things not told apart since there were too many; 0: all figures are exact
@@ -289,6 +290,7 @@ func (r *Report) Text(out io.Writer) error {
 			fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", n.Name, n.Queries, n.Outcome, n.Why)
 		}
 	}
+	r.findings(w)
 	return w.Flush()
 }
 

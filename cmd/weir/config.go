@@ -11,6 +11,7 @@ import (
 	"github.com/weirdns/weir/blocklist"
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/detect/behaviour"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/pdns/store"
@@ -31,7 +32,7 @@ type config struct {
 	// service manager's, /var/lib/weir for root, else ~/.local/state/weir.
 	StateDir string          `yaml:"state_dir"`
 	Resolver resolver.Config `yaml:"resolver"`
-	Detect   detect.Config   `yaml:"detect"`
+	Detect   detectConfig    `yaml:"detect"`
 	// ListDefaults hold for each list that says nothing of its own.
 	ListDefaults blocklist.Defaults `yaml:"list_defaults"`
 	Lists        []listConfig       `yaml:"lists"`
@@ -61,6 +62,13 @@ func (c *config) forwarding() resolver.Config {
 	return out
 }
 
+// detectConfig is what is judged of a query, and beside it what is watched for
+// in many.
+type detectConfig struct {
+	detect.Config `yaml:",inline"`
+	Behaviour     behaviour.Config `yaml:"behaviour"`
+}
+
 type logConfig struct {
 	// Level: debug, info, warn or error. Names and clients are in none of
 	// them. Default info.
@@ -82,7 +90,7 @@ func defaultConfig() config {
 	return config{
 		Log:      logConfig{Level: "info"},
 		Resolver: resolver.DefaultConfig(),
-		Detect:   detect.DefaultConfig(),
+		Detect:   detectConfig{detect.DefaultConfig(), behaviour.DefaultConfig()},
 		Records:  records,
 		Privacy:  privacy.DefaultConfig(),
 		RPZOut:   rpz.DefaultConfig(),
@@ -161,7 +169,8 @@ func checkConfig(cfg *config, doc *document) error {
 		doc.add("", fmt.Errorf("log.level: must be debug, info, warn or error, got %q", cfg.Log.Level))
 	}
 	doc.add("resolver", cfg.Resolver.Validate())
-	doc.add("detect", cfg.Detect.Validate())
+	doc.add("detect", cfg.Detect.Config.Validate())
+	doc.add("detect.behaviour", cfg.Detect.Behaviour.Validate())
 	doc.add("list_defaults", cfg.ListDefaults.Validate())
 	doc.add("records", cfg.Records.Validate())
 	doc.add("privacy", cfg.Privacy.Validate())
@@ -192,7 +201,7 @@ func checkConfig(cfg *config, doc *document) error {
 		}
 	}
 	if len(doc.errs) == 0 {
-		for _, err := range split(detect.CheckPolicy(cfg.Detect, cfg.policies())) {
+		for _, err := range split(detect.CheckPolicy(cfg.Detect.Config, cfg.policies())) {
 			doc.add("", cfg.placed(err))
 		}
 	}

@@ -30,6 +30,10 @@ func TestDefaultsFileIsTheDefaults(t *testing.T) {
 		t.Errorf("groups = %+v, schedules = %+v; want one disabled example group, and one schedule", got.Detect.Groups, got.Detect.Schedules)
 	}
 	got.Detect.Groups, got.Detect.Schedules = nil, nil
+	if m := got.Detect.Behaviour.Mute; len(m) != 1 || m[0].Until != "2020-01-01" {
+		t.Errorf("detect.behaviour.mute = %+v, want one that is long over", m)
+	}
+	got.Detect.Behaviour.Mute = nil
 	// So does the example of an upstream's name, which nothing refers to.
 	if len(got.Resolver.Upstream.Hosts) != 1 {
 		t.Errorf("resolver.upstream.hosts = %+v, want one example", got.Resolver.Upstream.Hosts)

@@ -33,7 +33,7 @@ func newDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, allow
 }
 
 func buildDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, allows *allow.Book) (*detection, error) {
-	models, err := loadModels(&cfg.Detect, models{})
+	models, err := loadModels(&cfg.Detect.Config, models{})
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +52,7 @@ func buildDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, all
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
 	}
-	d, err := detect.New(cfg.Detect, cfg.policies(), models.live, detect.Deps{
+	d, err := detect.New(cfg.Detect.Config, cfg.policies(), models.live, detect.Deps{
 		Log: log.Named("detect"), Registry: reg, Lists: lists, Suffixes: dnsname.DefaultSuffixes(), Allows: allows,
 	})
 	if err != nil {
@@ -77,7 +77,7 @@ type judging struct {
 
 // prepare loads what next judges by. Nothing changes yet.
 func (d *detection) prepare(next *config) (*judging, error) {
-	models, err := loadModels(&next.Detect, d.models)
+	models, err := loadModels(&next.Detect.Config, d.models)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (d *detection) replace(j *judging) error {
 		return err
 	}
 	// From here on nothing fails: every value was validated when it was read.
-	if err := d.detector.Swap(j.cfg.Detect, j.cfg.policies(), j.models.live); err != nil {
+	if err := d.detector.Swap(j.cfg.Detect.Config, j.cfg.policies(), j.models.live); err != nil {
 		return err
 	}
 	d.detector.SetShadow(j.models.shadow)

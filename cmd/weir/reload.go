@@ -124,6 +124,7 @@ func (s *service) replace(next *config) error {
 	if err := s.resolver.Swap(next.forwarding(), s.upstreams); err != nil {
 		return err
 	}
+	s.findings.reload(next)
 	s.warnFixed(next)
 	s.warnFeeds(next)
 	s.warnOfRace(next)
@@ -159,6 +160,7 @@ func (s *service) warnFixed(next *config) {
 		{"resolver.max_pending", a.MaxPending != b.MaxPending},
 		{"resolver.tcp", a.TCP != b.TCP},
 		{"resolver.cache", !reflect.DeepEqual(a.Cache, b.Cache)},
+		{"detect.behaviour.max_pairs", s.started.Detect.Behaviour.MaxPairs != next.Detect.Behaviour.MaxPairs},
 		{"rpz_out", !reflect.DeepEqual(s.started.RPZOut, next.RPZOut)},
 		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
 		{"store", !reflect.DeepEqual(s.started.Store, next.Store)},

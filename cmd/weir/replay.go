@@ -41,6 +41,7 @@ func (c *replayCmd) Validate() error {
 // judge is one detection under trial.
 type judge struct {
 	detection *detection
+	findings  *findings
 	report    *replay.Report
 	verdict   detect.Verdict
 }
@@ -92,7 +93,8 @@ func (c *replayCmd) judge(conf string) (*judge, *config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d, err := newDetection(cfg, zap.NewNop(), newRegistry(), nil)
+	reg := newRegistry()
+	d, err := newDetection(cfg, zap.NewNop(), reg, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,7 +102,11 @@ func (c *replayCmd) judge(conf string) (*judge, *config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return &judge{detection: d, report: replay.NewReport(guard.Text)}, cfg, d.load()
+	j := &judge{detection: d, report: replay.NewReport(guard.Text)}
+	if j.findings, err = newFindings(cfg, reg, false, []detect.FindingSink{j.report}); err != nil {
+		return nil, nil, err
+	}
+	return j, cfg, d.load()
 }
 
 // replayer has every transaction judged. It is the sink of the captures.
@@ -132,6 +138,7 @@ func (j *judge) judge(t *detect.Transaction) {
 	judged := *t
 	judged.Verdict = j.verdict
 	d.Record(&judged)
+	j.findings.watch.Record(&judged)
 	j.report.Add(&t.Query, &j.verdict)
 }
 

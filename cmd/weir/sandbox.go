@@ -43,7 +43,7 @@ func (c *config) paths(configFile string) (p sandbox.Paths) {
 		}
 	}
 	own := []string{c.StateDir}
-	if c.Records.COF.Enabled || c.Records.Transactions.Enabled {
+	if c.Records.COF.Enabled || c.Records.Transactions.Enabled || c.Records.Findings.Enabled {
 		own = append(own, c.Records.Dir)
 	}
 	if c.Store.Enabled {

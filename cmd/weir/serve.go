@@ -151,13 +151,14 @@ type service struct {
 	log       *zap.Logger
 	registry  *prometheus.Registry
 	detection *detection
-	site      *siteKeeper    // nil: there is no place to keep it
-	records   *pdns.Recorder // nil: there is no place to record to
-	privacy   *privacy.Guard // nil with records
-	senders   []task         // the outlets' side that sends
-	store     *store.Store   // nil: off, or no place for it
-	tally     *tally.Tally   // beside the store
-	token     string         // for the store on the admin listener; "": none
+	site      *siteKeeper // nil: there is no place to keep it
+	records   *pdns.Recorder
+	privacy   *privacy.Guard
+	findings  *findings
+	senders   []task       // the outlets' side that sends
+	store     *store.Store // nil: off, or no place for it
+	tally     *tally.Tally // beside the store
+	token     string       // for the store on the admin listener; "": none
 	upstreams *upstreams
 	resolver  *resolver.Resolver
 	admin     *web.Server
@@ -193,18 +194,11 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	sinks := []detect.Sink{s.detection.detector}
 	if s.stateless == nil {
 		s.site = newSiteKeeper(cfg.StateDir, s.detection.detector.Site(), log.Named("detect"), s.registry)
-		if s.privacy, err = privacy.New(cfg.Privacy, privacy.Deps{Dir: cfg.StateDir, Log: log.Named("privacy")}); err != nil {
-			return nil, exitWith(exitConfig, err)
-		}
-		outputs, err := s.outputs(cfg)
-		if err != nil {
-			return nil, err
-		}
-		if s.records, err = pdns.New(cfg.Records, pdns.Deps{Log: log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: outputs}); err != nil {
-			return nil, fmt.Errorf("records: %w", err)
-		}
-		sinks = append(sinks, s.records)
 	}
+	if err := s.openRecords(cfg); err != nil {
+		return nil, err
+	}
+	sinks = append(sinks, s.records)
 	if cfg.RPZOut.Path != "" {
 		s.zone = rpz.New(cfg.RPZOut, rpz.Deps{
 			Log: log.Named("rpz"), Registry: s.registry, Detector: s.detection.detector, Lists: s.detection.lists, Allows: s.allows,
@@ -240,6 +234,43 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 		log.Warn("an inherited socket is not used: its address stands in no listen setting", zap.String("address", addr))
 	}
 	return s, nil
+}
+
+// openRecords makes what takes transactions off the answer path. Without a place
+// for state nothing is kept, and what can be found without is found.
+func (s *service) openRecords(cfg *config) error {
+	kept, recorded, dir := cfg.Privacy, cfg.Records, cfg.StateDir
+	var outputs []pdns.QueuedOutput
+	var err error
+	if s.stateless != nil {
+		dir, recorded.COF.Enabled, recorded.Transactions.Enabled = "", false, false
+		if kept.ClientAddress == privacy.IPCrypt && kept.KeyFile == "" {
+			kept.ClientAddress = privacy.None // there is no place for a key
+		}
+	}
+	if s.privacy, err = privacy.New(kept, privacy.Deps{Dir: dir, Log: s.log.Named("privacy")}); err != nil {
+		return exitWith(exitConfig, err)
+	}
+	if s.stateless == nil {
+		if outputs, err = s.outputs(cfg); err != nil {
+			return err
+		}
+	}
+	sinks, tasks, err := findingSinks(cfg, s.privacy, s.log, s.registry, s.stateless != nil)
+	if err != nil {
+		return err
+	}
+	if s.findings, err = newFindings(cfg, s.registry, true, sinks); err != nil {
+		return err
+	}
+	s.findings.tasks = tasks
+	s.records, err = pdns.New(recorded, pdns.Deps{
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: append(outputs, s.findings.output()),
+	})
+	if err != nil {
+		return fmt.Errorf("records: %w", err)
+	}
+	return nil
 }
 
 // tallyQueue bounds what waits to be counted for weir stats, in octets.
@@ -296,13 +327,17 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 	if s.site != nil {
 		back = append(back, task{"site scores", s.site.run})
 	}
-	if s.records != nil {
-		back = append(back, task{"records", s.records.Run}, task{"privacy", s.privacy.Run})
-		back = append(back, s.senders...)
-	}
+	back = append(back, task{"records", s.runRecords}, task{"privacy", s.privacy.Run})
+	back = append(back, s.senders...)
 	err := runStages(ctx, front, back)
 	s.log.Info("weir stopped", zap.Error(err))
 	return err
+}
+
+// runRecords runs who takes transactions, and outlives them by who is told of
+// findings: those of the last queries go out too.
+func (s *service) runRecords(ctx context.Context) error {
+	return runStages(ctx, []task{{"transactions", s.records.Run}}, s.findings.tasks)
 }
 
 // announce is the first line of the log: where weir listens, forwards, records
@@ -310,7 +345,7 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 func (s *service) announce() {
 	cfg := s.cfg.Load()
 	records, metrics := "nowhere", "nowhere"
-	if r := cfg.Records; s.records != nil && (r.COF.Enabled || r.Transactions.Enabled) {
+	if r := cfg.Records; s.stateless == nil && (r.COF.Enabled || r.Transactions.Enabled) {
 		records = r.Dir
 	}
 	if addr := s.admin.Addr(); addr != "" {

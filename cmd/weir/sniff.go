@@ -33,7 +33,7 @@ type sniffCmd struct {
 	Conf          string        `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
 	Transactions  string        `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
 	COF           string        `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
-	Findings      string        `placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers and answers that contradict each other, and write one JSON line for each; \"-\" is standard output."`
+	Findings      string        `placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers, answers that contradict each other, and what detect.behaviour watches for, and write one JSON line for each; \"-\" is standard output."`
 	Summary       string        `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default for captures if no other output is asked for."`
 	Format        encode.Format `default:"native" placeholder:"native|zeek|zeek_json|eve|ecs|ocsf|spot|csv" help:"Form of the transactions."`
 	ClientAddress privacy.Mode  `default:"truncated" placeholder:"truncated|none|hash|ipcrypt|full" help:"How much of clients' addresses transactions and findings hold. The keys of hash and ipcrypt are in privacy.key_file; without it hash has one that is forgotten at the end."`
@@ -142,9 +142,10 @@ type sniffer struct {
 	detection *detection
 	std       stdio
 	open      outputs
-	privacy   *privacy.Guard // of the files that were asked for
-	summary   io.Writer      // nil: not asked for
-	findings  []detect.FindingSink
+	privacy   *privacy.Guard       // of the files that were asked for
+	summary   io.Writer            // nil: not asked for
+	told      []detect.FindingSink // who was asked for
+	findings  *findings
 	lock      *os.File // of the state folder
 }
 
@@ -177,7 +178,7 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 			return nil, err
 		}
 		w := pdns.NewFindingWriter(f, s.privacy)
-		s.findings = append(s.findings, w)
+		s.told = append(s.told, w)
 		s.open.closes(c.Findings, w)
 	}
 	if c.Summary != "" {
@@ -187,6 +188,15 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 		}
 	}
 	return sinks, nil
+}
+
+// packetFindings are who is told what packets show, where that was asked for:
+// the kernel's filter then lets more through.
+func (s *sniffer) packetFindings() []detect.FindingSink {
+	if s.cmd.Findings == "" {
+		return nil
+	}
+	return []detect.FindingSink{s.findings.all}
 }
 
 // read reads the capture and writes what was asked for. Where reading fails,
@@ -205,7 +215,13 @@ func (s *sniffer) read(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	reader, err := capture.New(s.cfg.Capture, capture.Deps{Inspector: s.detection.detector, Sinks: sinks, Findings: s.findings, Log: s.log, Registry: s.registry})
+	if len(s.told) > 0 {
+		if s.findings, err = newFindings(s.cfg, s.registry, false, s.told); err != nil {
+			return err
+		}
+		sinks = append(sinks, s.findings.watch)
+	}
+	reader, err := capture.New(s.cfg.Capture, capture.Deps{Inspector: s.detection.detector, Sinks: sinks, Findings: s.packetFindings(), Log: s.log, Registry: s.registry})
 	if err != nil {
 		return err
 	}

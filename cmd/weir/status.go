@@ -88,7 +88,7 @@ func (s *service) status(*http.Request) (any, error) {
 	if refused := s.reloads.refused.Load(); refused != nil {
 		r.RefusedReload = &refused.Time
 	}
-	if rec := s.started.Records; s.records != nil && (rec.COF.Enabled || rec.Transactions.Enabled) {
+	if rec := s.started.Records; s.stateless == nil && (rec.COF.Enabled || rec.Transactions.Enabled) {
 		r.Records = recordsStatus{rec.Dir, rec.COF.Enabled, rec.Transactions.Enabled}
 	}
 	return r, nil

@@ -33,11 +33,18 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 		}
 		records = s.cfg.Records.Dir
 		sinks = append(sinks, recorder)
-		back = append(back, task{"records", recorder.Run})
+		back = append(back, task{"records", func(ctx context.Context) error {
+			return runStages(ctx, []task{{"transactions", recorder.Run}}, s.findings.tasks)
+		}})
 		back = append(back, tasks...)
+	} else {
+		if s.findings, err = newFindings(s.cfg, s.registry, true, s.told); err != nil {
+			return err
+		}
+		sinks = append(sinks, s.findings.watch)
 	}
 	reader, err := capture.New(s.cfg.Capture, capture.Deps{
-		Inspector: s.detection.detector, Sinks: sinks, Findings: s.findings, Log: s.log.Named("capture"), Registry: s.registry,
+		Inspector: s.detection.detector, Sinks: sinks, Findings: s.packetFindings(), Log: s.log.Named("capture"), Registry: s.registry,
 	})
 	if err != nil {
 		return err
@@ -86,6 +93,7 @@ func (s *sniffer) reload() ([]zap.Field, error) {
 	if err != nil {
 		return nil, next.located(err)
 	}
+	s.findings.reload(next)
 	warnFixed(s.log, []fixedSetting{
 		{"log", s.cfg.Log != next.Log},
 		{"state_dir", s.cfg.StateDir != next.StateDir},
@@ -116,7 +124,17 @@ func (s *sniffer) recorder() (*pdns.Recorder, []task, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := pdns.New(s.cfg.Records, pdns.Deps{Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: outputs})
+	sinks, told, err := findingSinks(s.cfg, guard, s.log, s.registry, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.findings, err = newFindings(s.cfg, s.registry, true, append(s.told, sinks...)); err != nil {
+		return nil, nil, err
+	}
+	s.findings.tasks = told
+	r, err := pdns.New(s.cfg.Records, pdns.Deps{
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.output()),
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("records: %w", err)
 	}

@@ -45,6 +45,7 @@ var level = map[string]int{
 	"detect/feature":      2,
 	"detect/gbm":          2,
 	"detect/allow":        2,
+	"detect/behaviour":    4,
 	"detect/lookalike":    2,
 	"internal/dnswire":    1,
 	"internal/xfr":        1,
@@ -94,6 +95,7 @@ var home = map[string]string{
 
 // second is another package that may import a library, with the reason.
 var second = map[string]map[string]string{
+	"github.com/dchest/siphash":  {"detect/behaviour": "sketches of what anybody may send, whose hashes outlive the process"},
 	"google.golang.org/protobuf": {"pdns/outlet/dnstap": "the same wire format, written"},
 	"github.com/miekg/dns":       {"internal/xfr": "zone transfers and TSIG: whole records of any type, away from the query path"},
 }

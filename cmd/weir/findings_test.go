@@ -1,0 +1,90 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/miekg/dns"
+	"github.com/weirdns/weir/internal/dnstest"
+	"github.com/weirdns/weir/replay"
+)
+
+// hexName is one of many names that say 20 octets each.
+func hexName(i int) string { return fmt.Sprintf("%040x", uint64(i+1)*0x9e3779b97f4a7c15) }
+
+type findingLine struct {
+	Kind, Level, Client, Name string
+	Evidence                  map[string]string
+}
+
+// What behaves like a tunnel is told in the file, in metrics, and where a reload
+// mutes it no more.
+func TestFindingsOfARunningWeir(t *testing.T) {
+	up := dnstest.NewServer(t, "example.com", "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\n* A 192.0.2.1\n")
+	state := t.TempDir()
+	conf := filepath.Join(t.TempDir(), "weir.yaml")
+	const text = "state_dir: %s\ndetect:\n  behaviour:\n    repeat: 1m\n    tunnels: {hour: 200}\n    mute:\n%s"
+	writeFile(t, conf, fmt.Sprintf(text, state, "      - {kind: tunnel, name: example.com, reason: on trial, until: 2999-01-01}\n"))
+	p := startWeir(t, "-c", conf, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	n := 0
+	flood := func(series string) {
+		t.Helper()
+		untilTrue(t, series, func() bool {
+			for range 20 {
+				p.ask("udp", p.listen[0], hexName(n)[:30]+".example.com.", dns.TypeA)
+				n++
+			}
+			return metric(p.scrape(), series) != "0"
+		})
+	}
+	flood(`weir_findings_muted_total{kind="tunnel"}`)
+	if got := metric(p.scrape(), `weir_findings_total{kind="tunnel",level="low"}`); got != "0" {
+		t.Errorf("%s muted findings were told", got)
+	}
+	writeFile(t, conf, fmt.Sprintf(text, state, "      []\n"))
+	p.reload("reloaded")
+	untilTrue(t, "a finding", func() bool {
+		for range 20 {
+			p.ask("udp", p.listen[0], hexName(n)[:30]+".other.com.", dns.TypeA)
+			n++
+		}
+		return metric(p.scrape(), `weir_findings_total{kind="tunnel",level="high"}`) != "0"
+	})
+	p.stop()
+	lines := jsonLines[findingLine](t, filepath.Join(state, "records", "findings*.jsonl"))
+	if len(lines) == 0 || lines[0].Kind != "tunnel" || lines[0].Client != "127.0.0.0/24" || lines[0].Evidence["octets_hour"] == "" {
+		t.Errorf("findings %+v", lines)
+	}
+	for _, l := range lines {
+		if l.Name == "example.com" && l.Level == "low" {
+			t.Errorf("a muted finding was written: %+v", l)
+		}
+	}
+}
+
+// A log gives the same findings whenever it is replayed.
+func TestReplayTellsFindings(t *testing.T) {
+	var log strings.Builder
+	for i := range 300 {
+		fmt.Fprintf(&log, `{"time":"2026-03-01T12:%02d:%02d.000000000Z","client":"192.0.2.7","transport":"udp","qname":"%s.tunnel.com","qtype":"A","qclass":"IN","rcode":"NXDOMAIN","answers":[],"verdict":{}}`+"\n",
+			i/60, i%60, hexName(i))
+	}
+	file := writeFile(t, filepath.Join(t.TempDir(), "log.jsonl"), log.String())
+	first, _ := weir(t, exitOK, "replay", "--json", file)
+	var r struct{ Report replay.Report }
+	if err := json.Unmarshal([]byte(first), &r); err != nil {
+		t.Fatal(err)
+	}
+	if f := r.Report.Findings; len(f) == 0 || f[0].Kind != "tunnel" || f[0].Name != "tunnel.com" || f[0].Client != "192.0.2.0/24" {
+		t.Errorf("findings %+v", f)
+	}
+	if second, _ := weir(t, exitOK, "replay", "--json", file); second != first {
+		t.Error("a second replay says otherwise")
+	}
+	if text, _ := weir(t, exitOK, "replay", file); !strings.Contains(text, "tunnel.com") {
+		t.Errorf("nothing of it for people:\n%s", text)
+	}
+}

@@ -1,0 +1,121 @@
+// Package behaviour finds what no single query shows: data moved in names,
+// clients that look infected, answers that point inside. It takes transactions
+// and tells findings; docs/detections.md says what each detection sees, how
+// often it is wrong, and what it cannot see.
+//
+// A Watcher is a detect.Sink for captures and replays, where the same traffic
+// gives the same findings, and an output of a pdns.Recorder behind a resolver,
+// where it has a queue and a goroutine of its own. All its memory is bounded:
+// clients and domains live in tables of which the least used entries go. It
+// refuses to look at a clock, to ask anybody, and to block.
+package behaviour
+
+import (
+	"net/netip"
+	"sync"
+
+	"github.com/dchest/siphash"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+// Key is a secret that keeps others from aiming at places of the sketches. With
+// the same key the same traffic gives the same findings.
+type Key [2]uint64
+
+// Deps are what a Watcher works with.
+type Deps struct {
+	Registry prometheus.Registerer
+	Suffixes *dnsname.Suffixes  // nil: the list that the module was built with
+	Findings detect.FindingSink // who is told
+	Key      Key                // zero for captures, random for what anybody can send to
+}
+
+// Watcher watches transactions. It is safe for use by many goroutines.
+type Watcher struct {
+	deps Deps
+
+	mu       sync.Mutex // guards what is below
+	cfg      Config
+	watched  uint64
+	told     table[toldKey, toldState]
+	flows    table[flowKey, flow]
+	harmless map[string]bool // wire names
+	event    event
+	finding  detect.Finding
+	facts    []detect.Fact
+}
+
+// event is a transaction with what several detections want of it.
+type event struct {
+	*detect.Transaction
+	at     int64 // Unix seconds
+	client netip.Addr
+	// registered is the registered domain; where no public suffix is known the
+	// root, so that names without a domain are seen together; nil for a public
+	// suffix itself.
+	registered dnsname.Name
+	below      []byte // the labels left of registered, in wire form without an end
+	domain     uint64 // hash of registered
+}
+
+// New makes a Watcher with a valid configuration and registers its metrics. It
+// starts nothing.
+func New(cfg Config, deps Deps) (*Watcher, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	if deps.Suffixes == nil {
+		deps.Suffixes = dnsname.DefaultSuffixes()
+	}
+	w := &Watcher{deps: deps, cfg: cfg}
+	w.setHarmless()
+	w.told.most, w.flows.most = cfg.MaxPairs, cfg.MaxPairs
+	deps.Registry.MustRegister(collector{w})
+	return w, nil
+}
+
+// Reload takes a new valid configuration, but for the sizes of tables.
+func (w *Watcher) Reload(cfg Config) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cfg = cfg
+	w.setHarmless()
+}
+
+// Record looks at a transaction.
+func (w *Watcher) Record(t *detect.Transaction) {
+	if !watches(t) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.watched++
+	e := &w.event
+	*e = event{Transaction: t, at: t.Query.Time.Unix(), client: t.Query.Client.Unmap().WithZone("")}
+	split := w.deps.Suffixes.Split(t.Query.Name)
+	if e.registered = split.Registered; !split.Known {
+		e.registered = t.Query.Name[len(t.Query.Name)-1:]
+	}
+	if e.registered != nil {
+		e.domain = w.hash(e.registered)
+		e.below = t.Query.Name[:len(t.Query.Name)-len(e.registered)]
+	}
+	if w.cfg.Rebinding.on() {
+		w.rebinding(e)
+	}
+	if w.cfg.Tunnels.on() {
+		w.tunnel(e)
+	}
+}
+
+// watches says whether a transaction is any detection's business. What an
+// operator allows is not.
+func watches(t *detect.Transaction) bool {
+	return t.Query.Class == dnswire.ClassIN && t.Query.Client.IsValid() && len(t.Query.Name) > 1 &&
+		t.Verdict.Origin != detect.OriginAllowList
+}
+
+func (w *Watcher) hash(b []byte) uint64 { return siphash.Hash(w.deps.Key[0], w.deps.Key[1], b) }

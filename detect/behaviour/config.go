@@ -1,0 +1,121 @@
+package behaviour
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/weirdns/weir/detect"
+)
+
+// Config says what is watched for, from when on it is told, and how much is
+// remembered. Nothing here blocks anything.
+type Config struct {
+	// Repeat is how long the same finding is not told again unless its level
+	// rises. In the time of the data. Default: 24h.
+	Repeat time.Duration `yaml:"repeat"`
+	// MaxPairs bounds the pairs of a client and a registered domain that are
+	// remembered; the least used go. A pair takes about 350 octets. (start)
+	// Default: 32768.
+	MaxPairs int `yaml:"max_pairs"`
+	// Mute keeps findings from being told for a while. Default: none.
+	Mute []detect.MuteConfig `yaml:"mute"`
+	// Rebinding tells of answers that point a public name into private address
+	// space, where detect.answers.rebinding is not off.
+	Rebinding Switch `yaml:"rebinding"`
+	// Tunnels are data moved in names.
+	Tunnels TunnelsConfig `yaml:"tunnels"`
+}
+
+// Switch is a detection without any other setting.
+type Switch struct {
+	// Mode: off or monitor. Default: monitor.
+	Mode string `yaml:"mode"`
+}
+
+func (s *Switch) on() bool { return s.Mode != detect.ModeOff }
+
+// TunnelsConfig says how much may be said in the names below a domain.
+type TunnelsConfig struct {
+	// Mode: off or monitor. Default: monitor.
+	Mode string `yaml:"mode"`
+	// Hour and Day are how much information one client may exchange with one
+	// registered domain in an hour and in a day: the entropy of different names
+	// below it, and of what answers to such names carry. What has the shape of a
+	// tunnel counts two or four times. Octets. Default: 2048 and 8192.
+	Hour int `yaml:"hour"`
+	Day  int `yaml:"day"`
+	// HarmlessFactor is how many times as much is allowed for domains that are
+	// known to be spoken to in this way: reputation services, block lists of mail
+	// servers, telemetry. Default: 32.
+	HarmlessFactor int `yaml:"harmless_factor"`
+	// Harmless are further such domains. Default: none.
+	Harmless []string `yaml:"harmless"`
+}
+
+func (c *TunnelsConfig) on() bool { return c.Mode != detect.ModeOff }
+
+// DefaultConfig is what a Config says by default.
+func DefaultConfig() Config {
+	return Config{
+		Repeat: 24 * time.Hour, MaxPairs: 1 << 15,
+		Rebinding: Switch{Mode: detect.ModeMonitor},
+		Tunnels:   TunnelsConfig{Mode: detect.ModeMonitor, Hour: 2 << 10, Day: 8 << 10, HarmlessFactor: 32},
+	}
+}
+
+// Bounds of the tables.
+const (
+	minEntries = 16
+	maxEntries = 1 << 24
+)
+
+// Validate says everything that is wrong with c.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	mode := func(field, mode string) {
+		if allowed := []string{detect.ModeOff, detect.ModeMonitor}; !slices.Contains(allowed, mode) {
+			bad("%s.mode: must be one of %q, got %q", field, allowed, mode)
+		}
+	}
+	positive := func(field string, n int) {
+		if n < 1 {
+			bad("%s: must be at least 1, got %d", field, n)
+		}
+	}
+	if c.Repeat < time.Minute {
+		bad("repeat: must be at least 1m, got %v", c.Repeat)
+	}
+	if c.MaxPairs < minEntries || c.MaxPairs > maxEntries {
+		bad("max_pairs: must be %d to %d, got %d", minEntries, maxEntries, c.MaxPairs)
+	}
+	for i := range c.Mute {
+		for _, err := range unjoin(c.Mute[i].Validate()) {
+			bad("mute[%d].%w", i, err)
+		}
+	}
+	mode("rebinding", c.Rebinding.Mode)
+	mode("tunnels", c.Tunnels.Mode)
+	positive("tunnels.hour", c.Tunnels.Hour)
+	positive("tunnels.day", c.Tunnels.Day)
+	positive("tunnels.harmless_factor", c.Tunnels.HarmlessFactor)
+	for i, s := range c.Tunnels.Harmless {
+		if _, err := parseDomain(s); err != nil {
+			bad("tunnels.harmless[%d]: %q is not a domain name: %w", i, s, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unjoin takes joined errors apart.
+func unjoin(err error) []error {
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
+		return j.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
