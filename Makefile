@@ -110,6 +110,7 @@ integration:
 	./testdata/integration/kafka.sh
 	./testdata/integration/syslog.sh
 	./testdata/integration/dnstap.sh
+	./testdata/integration/s3.sh
 
 ## mutations: damage the built-in model's bundle 10,000 times, and see each refused
 mutations:

@@ -11,6 +11,7 @@ import (
 	"github.com/weirdns/weir/pdns/outlet/dnstap"
 	"github.com/weirdns/weir/pdns/outlet/httpout"
 	"github.com/weirdns/weir/pdns/outlet/kafka"
+	"github.com/weirdns/weir/pdns/outlet/parquetout"
 	"github.com/weirdns/weir/pdns/outlet/syslog"
 	"github.com/weirdns/weir/pdns/privacy"
 	"go.uber.org/zap"
@@ -18,10 +19,11 @@ import (
 
 // outletsConfig are the services that transactions are sent to, by kind.
 type outletsConfig struct {
-	HTTP   []httpOutlet   `yaml:"http"`
-	Kafka  []kafkaOutlet  `yaml:"kafka"`
-	Syslog []syslogOutlet `yaml:"syslog"`
-	Dnstap []dnstapOutlet `yaml:"dnstap"`
+	HTTP    []httpOutlet    `yaml:"http"`
+	Kafka   []kafkaOutlet   `yaml:"kafka"`
+	Syslog  []syslogOutlet  `yaml:"syslog"`
+	Dnstap  []dnstapOutlet  `yaml:"dnstap"`
+	Parquet []parquetOutlet `yaml:"parquet"`
 }
 
 // httpOutlet knows the defaults of an element, as the YAML reader wants it.
@@ -49,36 +51,58 @@ type dnstapOutlet struct {
 
 func (c *dnstapOutlet) setDefaults() { c.Config = dnstap.DefaultConfig() }
 
+type parquetOutlet struct {
+	parquetout.Config `yaml:",inline"`
+}
+
+func (c *parquetOutlet) setDefaults() { c.Config = parquetout.DefaultConfig() }
+
+// outletDeps are what sinks are made with.
+type outletDeps struct {
+	guard  *privacy.Guard // writes clients that are kept as they may be
+	sensor string         // names this instance in rows
+	dir    string         // of all spools
+}
+
 // outletKind is an outlet of any kind.
 type outletKind struct {
 	at       string // its path in the configuration
 	common   outlet.Config
 	validate func() error
 	files    func() []string
-	sink     func(*privacy.Guard) (outlet.Sink, error)
-	folders  func() []string // that it writes to; nil: none
+	sink     func(outletDeps) (outlet.Sink, error)
+	folders  func() []string // of others that it writes to; nil: none
 }
 
 func (c *outletsConfig) all() (out []outletKind) {
 	for i := range c.HTTP {
 		o := &c.HTTP[i].Config
 		out = append(out, outletKind{fmt.Sprintf("outlets.http[%d]", i), o.Config, o.Validate, o.Files,
-			func(g *privacy.Guard) (outlet.Sink, error) { return httpout.New(*o, g) }, nil})
+			func(d outletDeps) (outlet.Sink, error) { return httpout.New(*o, d.guard) }, nil})
 	}
 	for i := range c.Kafka {
 		o := &c.Kafka[i].Config
 		out = append(out, outletKind{fmt.Sprintf("outlets.kafka[%d]", i), o.Config, o.Validate, o.Files,
-			func(g *privacy.Guard) (outlet.Sink, error) { return kafka.New(*o, g) }, nil})
+			func(d outletDeps) (outlet.Sink, error) { return kafka.New(*o, d.guard) }, nil})
 	}
 	for i := range c.Syslog {
 		o := &c.Syslog[i].Config
 		out = append(out, outletKind{fmt.Sprintf("outlets.syslog[%d]", i), o.Config, o.Validate, o.Files,
-			func(g *privacy.Guard) (outlet.Sink, error) { return syslog.New(*o, g) }, nil})
+			func(d outletDeps) (outlet.Sink, error) { return syslog.New(*o, d.guard) }, nil})
 	}
 	for i := range c.Dnstap {
 		o := &c.Dnstap[i].Config
 		out = append(out, outletKind{fmt.Sprintf("outlets.dnstap[%d]", i), o.Config, o.Validate, o.ReadFiles,
-			func(*privacy.Guard) (outlet.Sink, error) { return dnstap.New(*o, "weir "+buildVersion()) }, o.Folders})
+			func(outletDeps) (outlet.Sink, error) { return dnstap.New(*o, "weir "+buildVersion()) }, o.Folders})
+	}
+	for i := range c.Parquet {
+		o := &c.Parquet[i].Config
+		out = append(out, outletKind{fmt.Sprintf("outlets.parquet[%d]", i), o.Config, o.Validate, o.Files,
+			func(d outletDeps) (outlet.Sink, error) {
+				// No outlet's name has a dot, so the folder is nobody's spool.
+				work := filepath.Join(d.dir, o.Name+".work")
+				return parquetout.New(*o, d.guard, parquetout.Deps{Work: work, Sensor: d.sensor})
+			}, nil})
 	}
 	return out
 }
@@ -122,7 +146,7 @@ func (c *outletsConfig) rehearse() error {
 		if o.common.Disabled || o.validate() != nil {
 			continue // said already
 		}
-		sink, err := o.sink(privacy.Plain(privacy.None))
+		sink, err := o.sink(outletDeps{guard: privacy.Plain(privacy.None)})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s.%w", o.at, err))
 			continue
@@ -139,19 +163,19 @@ const outletsFolder = "outlets"
 
 // open makes the enabled outlets. They connect to nobody before they run.
 func (c *outletsConfig) open(cfg *config, guard *privacy.Guard, log *zap.Logger, reg prometheus.Registerer) (outputs []pdns.QueuedOutput, tasks []task, err error) {
-	kept := privacy.Kept(cfg.Privacy)
+	deps := outletDeps{guard: privacy.Kept(cfg.Privacy), sensor: cfg.Records.SensorID, dir: filepath.Join(cfg.StateDir, outletsFolder)}
 	var errs []error
 	for _, o := range c.all() {
 		if o.common.Disabled {
 			continue
 		}
-		sink, err := o.sink(kept)
+		sink, err := o.sink(deps)
 		if err != nil {
 			errs = append(errs, exitWith(exitConfig, fmt.Errorf("%s.%w", o.at, err)))
 			continue
 		}
 		out, err := outlet.New(o.common, sink, outlet.Deps{
-			Dir: filepath.Join(cfg.StateDir, outletsFolder, o.common.Name), Log: log.Named("outlets"), Registry: reg, Privacy: guard,
+			Dir: filepath.Join(deps.dir, o.common.Name), Log: log.Named("outlets"), Registry: reg, Privacy: guard,
 		})
 		if err != nil {
 			errs = append(errs, err)

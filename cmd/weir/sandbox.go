@@ -49,6 +49,11 @@ func (c *config) paths(configFile string) (p sandbox.Paths) {
 	if c.Store.Enabled {
 		own = append(own, c.Store.Dir)
 	}
+	for _, o := range c.Outlets.Parquet {
+		if !o.Disabled {
+			own = append(own, o.Folder) // a lake of its own: made where it is missing
+		}
+	}
 	for _, dir := range own {
 		if dir != "" {
 			p.Own = append(p.Own, dir)

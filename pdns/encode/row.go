@@ -65,25 +65,43 @@ var (
 // as long as t is; what its columns return may be kept.
 func (rs *Rows) Row(id string, t *detect.Transaction) *Row {
 	r := &rs.row
-	at := t.Query.Time.UTC().Truncate(time.Microsecond)
-	if at.Before(earliest) {
-		at = earliest
-	} else if at.After(latest) {
-		at = latest
+	registered, suffix := rs.split(t)
+	*r = Row{
+		id: id, sensor: rs.sensor, time: rowTime(t), client: rs.client(t.Query.Client), t: t,
+		qname: rs.text(t.Query.Name), domain: rs.text(registered), suffix: rs.text(suffix),
 	}
-	*r = Row{id: id, sensor: rs.sensor, time: at, client: rs.client(t.Query.Client), t: t}
-	r.qname = rs.text(t.Query.Name)
-	registered := t.Verdict.Registered
-	if len(t.Query.Name) > 0 {
-		split := rs.suffixes.Split(t.Query.Name)
-		r.suffix = rs.text(split.Suffix)
-		if registered == nil {
-			registered = split.Registered
-		}
-	}
-	r.domain = rs.text(registered)
 	rs.response(r, t.Response)
 	return r
+}
+
+// Key is what tables are sorted by: two columns of the row of t, registered_domain
+// and time.
+func (rs *Rows) Key(t *detect.Transaction) (domain string, at time.Time) {
+	registered, _ := rs.split(t)
+	return rs.text(registered), rowTime(t)
+}
+
+func (rs *Rows) split(t *detect.Transaction) (registered, suffix dnsname.Name) {
+	registered = t.Verdict.Registered
+	if len(t.Query.Name) == 0 {
+		return registered, nil
+	}
+	split := rs.suffixes.Split(t.Query.Name)
+	if registered == nil {
+		registered = split.Registered
+	}
+	return registered, split.Suffix
+}
+
+func rowTime(t *detect.Transaction) time.Time {
+	at := t.Query.Time.UTC().Truncate(time.Microsecond)
+	switch {
+	case at.Before(earliest):
+		return earliest
+	case at.After(latest):
+		return latest
+	}
+	return at
 }
 
 // text is a name in presentation form, "" for none.

@@ -3,6 +3,8 @@ package outlet
 import (
 	"errors"
 	"io"
+	"os"
+	"testing"
 	"time"
 )
 
@@ -42,3 +44,22 @@ func Path(dir string, seq uint64) string { return segmentPath(dir, seq) }
 
 // IsDamage says whether err is one of those that mean a bad segment.
 func IsDamage(err error) bool { return errors.Is(err, errDamaged) || errors.Is(err, errVersion) }
+
+// NewBatch is all of a segment as a batch.
+func NewBatch(t testing.TB, dir string, seq uint64) *Batch {
+	t.Helper()
+	info, err := os.Stat(segmentPath(dir, seq))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := openRows(dir, seq, 0, info.Size())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.close()
+	_, id, err := r.next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Batch{Rows: 1, First: id, dir: dir, parts: []part{{seq: seq, from: headerLen, to: info.Size()}}}
+}

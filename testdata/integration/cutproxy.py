@@ -1,12 +1,14 @@
 """A TCP proxy that cuts connections in the middle of what is sent, either way.
 
-Usage: cutproxy.py LISTEN-PORT TARGET-PORT. After 40 cuts it lets all pass.
+Usage: cutproxy.py LISTEN-PORT TARGET-PORT [OCTETS...]. After 40 cuts it lets all pass.
+OCTETS are after how many a request may be cut, 0 for never.
 """
 import asyncio
 import random
 import sys
 
 CUTS = 40
+REQUESTS = [int(n) for n in sys.argv[3:]] or [0, 0, 60_000, 300_000, 1_000_000]
 random.seed(3)
 cuts = 0
 
@@ -35,7 +37,7 @@ async def handle(reader, writer):
     there, back = await asyncio.open_connection("127.0.0.1", int(sys.argv[2]))
     both = (writer, back)
     cutting = cuts < CUTS
-    out = random.choice([0, 0, 60_000, 300_000, 1_000_000]) if cutting else 0
+    out = random.choice(REQUESTS) if cutting else 0
     answers = random.choice([0, 0, 600, 3_000]) if cutting else 0
     await asyncio.gather(pipe(reader, back, out, both), pipe(there, writer, answers, both))
 
