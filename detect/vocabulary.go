@@ -282,6 +282,8 @@ type Transaction struct {
 	Response []byte // the message that the client got, in wire form; nil if none
 	Upstream string // who answered, for FromUpstream; the server's address, for FromWire
 	Latency  time.Duration
+	// Context is what is known beside; nil: nothing was looked up.
+	Context *Context
 }
 
 // Answered says whether the response carries what the DNS said, rather than

@@ -14,7 +14,7 @@ import (
 
 // RecordVersion is that of the records of AppendTransaction, for who keeps them
 // on a disk. Any change of their form is another version.
-const RecordVersion = 1
+const RecordVersion = 2
 
 // A transaction crosses a queue as one record of octets, so that what the
 // answer path hands over is a copy in memory of the queue's own:
@@ -28,6 +28,7 @@ const RecordVersion = 1
 //	client, name, registered, upstream, response, shadow model, brand octets
 //	grounds uint8, then for each: log-odds uint64; text octets; after them Why.Text octets
 //	matches uint8, then for each: kind uint8; list, rule, info octets
+//	the context, see appendContext
 //
 // Numbers are little-endian; octets are a length as uvarint and that many
 // octets. Verdict.Answer is not carried: it is policy, not what happened.
@@ -88,7 +89,7 @@ func AppendTransaction(dst []byte, t *detect.Transaction) []byte {
 		dst = appendString(dst, m.Rule)
 		dst = appendString(dst, m.Info)
 	}
-	return dst
+	return appendContext(dst, t.Context)
 }
 
 func flags(v *detect.Verdict) (f byte) {
@@ -130,6 +131,7 @@ type Decoder struct {
 	t       detect.Transaction
 	matches []detect.Match
 	why     detect.Why
+	context detect.Context
 }
 
 // Decode reads one record of AppendTransaction. The transaction points into
@@ -182,6 +184,7 @@ func (d *Decoder) Decode(record []byte) (*detect.Transaction, error) {
 		r.text(&m.Rule)
 		r.text(&m.Info)
 	}
+	t.Context = r.context(&d.context)
 	if r.bad || len(r.rest) != 0 || len(client) != 0 && !t.Query.Client.IsValid() {
 		return nil, errRecord
 	}

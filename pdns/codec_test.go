@@ -24,6 +24,14 @@ func sample(tb testing.TB) *detect.Transaction {
 		Matches:    []detect.Match{{List: "a", Rule: "b", Info: "c", Kind: detect.MatchTarget, Effect: detect.EffectPass}, {List: "d"}},
 	}
 	tx.Rcode = 23
+	tx.Context = &detect.Context{
+		Client: detect.ClientContext{Name: "lab", Own: true, Place: detect.Place{Country: "NL", City: "Delft", ASN: 64500, Org: "Example"}},
+		Answers: []detect.AnswerContext{
+			{Addr: netip.MustParseAddr("192.0.2.1"), Name: "web", Place: detect.Place{Country: "DE", ASN: 64501}},
+			{Addr: netip.MustParseAddr("2001:db8::1"), Place: detect.Place{City: "Bonn"}},
+		},
+		Reputations: []detect.Reputation{{Service: "feed", Level: detect.ReputationUnverified}, {Service: "other", Level: detect.ReputationHigh, Detail: "family"}},
+	}
 	return tx
 }
 
@@ -42,7 +50,11 @@ func TestATransactionComesBackFromItsRecord(t *testing.T) {
 		"empty reasons":   func(tx *detect.Transaction) { tx.Verdict.Why = &detect.Why{Grounds: []detect.Ground{}} },
 		"no shadow":       func(tx *detect.Transaction) { tx.Verdict.Shadow = detect.Shadow{} },
 		"no calibration":  func(tx *detect.Transaction) { tx.Verdict.Probability = math.NaN() },
-		"captured":        func(tx *detect.Transaction) { tx.Source, tx.Query.Transport = detect.FromWire, detect.Pcap },
+		"no context":      func(tx *detect.Transaction) { tx.Context = nil },
+		"less context": func(tx *detect.Transaction) {
+			tx.Context.Answers, tx.Context.Reputations = tx.Context.Answers[1:], tx.Context.Reputations[1:]
+		},
+		"captured": func(tx *detect.Transaction) { tx.Source, tx.Query.Transport = detect.FromWire, detect.Pcap },
 	} {
 		want := sample(t)
 		edit(want)

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,12 +39,23 @@ type Deps struct {
 	Privacy *privacy.Guard
 	// Outputs get records beside the files.
 	Outputs []QueuedOutput
+	// Enrich says what is known of the addresses of a transaction; nil: nothing.
+	Enrich Enricher
+}
+
+// Enricher looks up what is known beside a transaction, into memory that it uses
+// again. client is as much of the client's address as may be kept. It is called by
+// any number of goroutines, none of them on the answer path.
+type Enricher interface {
+	Enrich(t *detect.Transaction, client netip.Prefix, into *detect.Context)
 }
 
 // QueuedOutput is an output and the octets that may wait for it.
 type QueuedOutput struct {
 	Output
 	QueueBytes int64
+	// Bare says that it has no use for a transaction's Context.
+	Bare bool
 }
 
 // Recorder is a detect.Sink. Record may be called by any number of goroutines,
@@ -110,10 +122,14 @@ func newRecorder(cfg Config, deps Deps, fs filesystem, now func() time.Time) (*R
 			log.header = c.Format.Header()
 			return &transactionLog{lines: newLines(c.Format, deps.Privacy, deps.Suffixes), log: log, counts: n}
 		})
+		r.all.context = newContexts(deps.Enrich, deps.Privacy)
 	}
 	for _, o := range deps.Outputs {
 		n := &counts{}
 		s := &sink{name: o.Name(), queue: queue.New(int(o.QueueBytes)), consumer: &outlet{o.Output, n}, counts: n, log: deps.Log, every: tendEvery / 2}
+		if !o.Bare {
+			s.context = newContexts(deps.Enrich, deps.Privacy)
+		}
 		r.sinks = append(r.sinks, s)
 		r.outputs = append(r.outputs, queued{o.Wants, s})
 	}

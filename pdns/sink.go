@@ -52,6 +52,7 @@ type sink struct {
 	counts   *counts
 	log      *zap.Logger
 	every    time.Duration // between two tends
+	context  *contexts     // nil: nothing is looked up
 	failing  bool          // the last tend failed: say so once, not every second
 }
 
@@ -104,6 +105,7 @@ func (s *sink) batch(batch []byte) {
 			s.counts.dropped[badRecord].Add(1)
 			continue
 		}
+		s.context.add(t)
 		s.consumer.consume(t)
 	}
 	s.queue.Release(batch)

@@ -89,6 +89,16 @@ func (l *lines) append(dst []byte, t *detect.Transaction) []byte {
 	dst = strconv.AppendInt(dst, int64(omitted), 10)
 	dst = append(dst, `,"verdict":`...)
 	dst = appendVerdict(dst, &t.Verdict)
+	dst = append(dst, `,"tld":`...)
+	var suffix dnsname.Name
+	if len(t.Query.Name) > 0 {
+		suffix = l.suffixes.Split(t.Query.Name).Suffix
+	}
+	dst = l.appendName(dst, suffix)
+	dst = append(dst, `,"hour":`...)
+	dst = strconv.AppendInt(dst, int64(at.Hour()), 10)
+	dst = append(dst, `,"context":`...)
+	dst = appendContextJSON(dst, t.Context)
 	return append(dst, '}', '\n')
 }
 

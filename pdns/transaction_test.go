@@ -67,6 +67,33 @@ type txLine struct {
 			Effect string `json:"effect"`
 		} `json:"matches"`
 	} `json:"verdict"`
+	TLD     *string `json:"tld"`
+	Hour    int     `json:"hour"`
+	Context *struct {
+		Client struct {
+			Name *string `json:"name"`
+			Own  bool    `json:"own"`
+			placeFields
+		} `json:"client"`
+		Answers []struct {
+			Address netip.Addr `json:"address"`
+			Name    *string    `json:"name"`
+			placeFields
+		} `json:"answers"`
+		Reputations []struct {
+			Service string  `json:"service"`
+			Level   string  `json:"level"`
+			Value   int     `json:"value"`
+			Detail  *string `json:"detail"`
+		} `json:"reputations"`
+	} `json:"context"`
+}
+
+type placeFields struct {
+	Country *string `json:"country"`
+	City    *string `json:"city"`
+	ASN     *uint32 `json:"asn"`
+	Org     *string `json:"org"`
 }
 
 func transactions(tb testing.TB, mode privacy.Mode, ts ...*detect.Transaction) string {
@@ -92,13 +119,21 @@ func TestTransactionLineHoldsEverything(t *testing.T) {
 		Matches: []detect.Match{{List: "urlhaus", Rule: "example.co.uk", Info: "malware_download", Kind: detect.MatchName, Effect: detect.EffectEnforce},
 			{List: "own", Rule: "192.0.2.0/24", Kind: detect.MatchAddress}},
 	}
+	tx.Context = &detect.Context{
+		Client:      detect.ClientContext{Name: "lab", Place: detect.Place{Country: "NL", ASN: 64500}},
+		Answers:     []detect.AnswerContext{{Addr: netip.MustParseAddr("192.0.2.1"), Place: detect.Place{Country: "DE", City: "Bonn", Org: "Example"}}},
+		Reputations: []detect.Reputation{{Service: "feed", Level: detect.ReputationHigh, Detail: "family"}, {Service: "own", Level: detect.ReputationUnverified}},
+	}
 	got := transactions(t, privacy.Truncated, tx)
 	want := `{"time":"2026-03-01T12:00:00.123456789Z","client":"192.0.2.0/24","transport":"udp","qname":"www.example.co.uk","qtype":"A","qclass":"IN",` +
 		`"registered_domain":"example.co.uk","rcode":"NOERROR","source":"upstream","upstream":"192.0.2.53:53","latency_us":1500,` +
 		`"answers":[{"name":"www.example.co.uk","type":"CNAME","ttl":60,"rdata":"a.example."},{"name":"a.example","type":"A","ttl":30,"rdata":"192.0.2.1"}],"answers_omitted":0,` +
 		`"verdict":{"origin":"blocklist","action":"nxdomain","enforced":true,"score":0.9375,"probability":0.75,"unscored_reason":null,"level":"high",` +
 		`"one_in":50000,"by_site":true,"popular":true,"why":[{"text":"no vowels","log_odds":1.5},{"text":"2 hyphens","log_odds":0.5}],` +
-		`"shadow":{"model":"next","score":0.5,"level":"low"},"lookalike":{"brand":"example.com","kind":"tld swap","grade":"low"},"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname","effect":"enforce"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address","effect":"monitor"}]}}` + "\n"
+		`"shadow":{"model":"next","score":0.5,"level":"low"},"lookalike":{"brand":"example.com","kind":"tld swap","grade":"low"},"matches":[{"list":"urlhaus","rule":"example.co.uk","info":"malware_download","kind":"qname","effect":"enforce"},{"list":"own","rule":"192.0.2.0/24","info":"","kind":"address","effect":"monitor"}]},"tld":"co.uk","hour":12,` +
+		`"context":{"client":{"name":"lab","own":false,"country":"NL","city":null,"asn":64500,"org":null},` +
+		`"answers":[{"address":"192.0.2.1","name":null,"country":"DE","city":"Bonn","asn":null,"org":"Example"}],` +
+		`"reputations":[{"service":"feed","level":"HIGH","value":3,"detail":"family"},{"service":"own","level":"UNVERIFIED","value":-1,"detail":null}]}}` + "\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}

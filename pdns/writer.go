@@ -19,6 +19,7 @@ type Writer struct {
 	sums    *aggregate // the other
 	every   int64      // seconds of the data's own time between two flushes of sums
 	begun   int64      // when the data of the current sums began
+	context *contexts
 	out     stream
 	line    []byte // scratch
 }
@@ -44,6 +45,10 @@ func NewTransactionWriter(w io.Writer, format encode.Format, client *privacy.Gua
 	return &Writer{privacy: client, lines: &l, out: stream{w: w, buf: []byte(format.Header())}}
 }
 
+// EnrichWith has lines of transactions say what e knows. It is for the time before
+// the first of them.
+func (w *Writer) EnrichWith(e Enricher) { w.context = newContexts(e, w.privacy) }
+
 // Record writes t, or adds it to the sums. After an error of the stream it does
 // nothing but count; Close returns the error.
 func (w *Writer) Record(t *detect.Transaction) {
@@ -51,6 +56,9 @@ func (w *Writer) Record(t *detect.Transaction) {
 		return
 	}
 	if w.lines != nil {
+		enriched := *t
+		w.context.add(&enriched)
+		t = &enriched
 		w.line = w.lines.append(w.line[:0], t)
 		w.out.row(w.line, t.Query.Time.Unix())
 		return

@@ -12,6 +12,7 @@ import (
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/detect/behaviour"
+	"github.com/weirdns/weir/enrich"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/pdns/store"
@@ -39,6 +40,8 @@ type config struct {
 	Records      pdns.Config        `yaml:"records"`
 	// Privacy is how much of clients anything keeps. (start)
 	Privacy privacy.Config `yaml:"privacy"`
+	// Enrich is what is known of addresses beside.
+	Enrich enrich.Config `yaml:"enrich"`
 	// RPZOut is the zone file for other servers. (start)
 	RPZOut rpz.Config `yaml:"rpz_out"`
 	// Store is the passive DNS database that weir query asks.
@@ -93,6 +96,7 @@ func defaultConfig() config {
 		Detect:   detectConfig{detect.DefaultConfig(), behaviour.DefaultConfig()},
 		Records:  records,
 		Privacy:  privacy.DefaultConfig(),
+		Enrich:   enrich.DefaultConfig(),
 		RPZOut:   rpz.DefaultConfig(),
 		Store:    store.DefaultConfig(),
 		Capture:  capture.DefaultConfig(),
@@ -174,6 +178,7 @@ func checkConfig(cfg *config, doc *document) error {
 	doc.add("list_defaults", cfg.ListDefaults.Validate())
 	doc.add("records", cfg.Records.Validate())
 	doc.add("privacy", cfg.Privacy.Validate())
+	doc.add("enrich", cfg.Enrich.Validate())
 	cfg.Outlets.check(doc)
 	doc.add("store", cfg.Store.Validate())
 	doc.add("capture", cfg.Capture.Validate())

@@ -59,5 +59,5 @@ const watchQueue = 4 << 20
 
 // output is the watcher beside the records.
 func (f *findings) output() pdns.QueuedOutput {
-	return pdns.QueuedOutput{Output: f.watch, QueueBytes: watchQueue}
+	return pdns.QueuedOutput{Output: f.watch, QueueBytes: watchQueue, Bare: true}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -116,9 +117,14 @@ func (s *service) replace(next *config) error {
 	if err := next.Resolver.CheckFiles(); err != nil {
 		return fmt.Errorf("resolver.%w", err)
 	}
-	if err := s.detection.replace(judging); err != nil {
+	tables, err := loadContext(next)
+	if err != nil {
 		return err
 	}
+	if err := s.detection.replace(judging); err != nil {
+		return errors.Join(err, tables.Close())
+	}
+	replaceContext(s.context, tables, s.log)
 	// From here on nothing fails: every value was validated by load.
 	s.upstreams.swap(up)
 	if err := s.resolver.Swap(next.forwarding(), s.upstreams); err != nil {

@@ -32,7 +32,7 @@ func (c *config) paths(configFile string) (p sandbox.Paths) {
 		configFile, c.Resolver.TLS.CertFile, c.Resolver.TLS.KeyFile, c.Resolver.Upstream.CAFile,
 		c.Detect.Model.Path, c.Detect.Model.ShadowPath, c.Store.TokenFile, c.Privacy.KeyFile,
 	}
-	read = append(read, c.Outlets.files()...)
+	read = append(append(read, c.Outlets.files()...), c.Enrich.Paths()...)
 	for _, l := range c.Lists {
 		read = append(read, l.File, l.AuthKeyFile)
 	}

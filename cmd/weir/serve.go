@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/detect/allow"
+	"github.com/weirdns/weir/enrich"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/inherit"
 	"github.com/weirdns/weir/pdns"
@@ -155,6 +156,7 @@ type service struct {
 	records   *pdns.Recorder
 	privacy   *privacy.Guard
 	findings  *findings
+	context   *enrich.Enricher
 	senders   []task       // the outlets' side that sends
 	store     *store.Store // nil: off, or no place for it
 	tally     *tally.Tally // beside the store
@@ -251,6 +253,9 @@ func (s *service) openRecords(cfg *config) error {
 	if s.privacy, err = privacy.New(kept, privacy.Deps{Dir: dir, Log: s.log.Named("privacy")}); err != nil {
 		return exitWith(exitConfig, err)
 	}
+	if s.context, err = newContext(cfg, s.registry); err != nil {
+		return err
+	}
 	if s.stateless == nil {
 		if outputs, err = s.outputs(cfg); err != nil {
 			return err
@@ -265,7 +270,7 @@ func (s *service) openRecords(cfg *config) error {
 	}
 	s.findings.tasks = tasks
 	s.records, err = pdns.New(recorded, pdns.Deps{
-		Log: s.log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: append(outputs, s.findings.output()),
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: append(outputs, s.findings.output()), Enrich: s.context,
 	})
 	if err != nil {
 		return fmt.Errorf("records: %w", err)
@@ -293,7 +298,7 @@ func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 			clients = nil
 		}
 		s.tally = tally.New(nil, clients)
-		out = append(out, pdns.QueuedOutput{Output: s.store, QueueBytes: cfg.Store.QueueBytes}, pdns.QueuedOutput{Output: s.tally, QueueBytes: tallyQueue})
+		out = append(out, pdns.QueuedOutput{Output: s.store, QueueBytes: cfg.Store.QueueBytes, Bare: true}, pdns.QueuedOutput{Output: s.tally, QueueBytes: tallyQueue, Bare: true})
 	}
 	outlets, tasks, err := cfg.Outlets.open(cfg, s.privacy, s.log, s.registry)
 	s.senders = tasks
@@ -406,6 +411,11 @@ func rehearse(cfg *config) error {
 	late("", err)
 	late("", cfg.Outlets.rehearse())
 	late("privacy.", cfg.Privacy.CheckFiles())
+	if tables, err := loadContext(cfg); err == nil {
+		late("enrich: ", tables.Close())
+	} else {
+		late("", err)
+	}
 	if cfg.explicitState {
 		late("state_dir: ", canMake(cfg.StateDir))
 	}

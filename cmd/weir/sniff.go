@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/enrich"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/encode"
 	"github.com/weirdns/weir/pdns/privacy"
@@ -127,6 +128,10 @@ func (c *sniffCmd) Run(std stdio) error {
 	if s.privacy, err = cfg.privacyFor(c.ClientAddress); err != nil {
 		return err
 	}
+	if s.context, err = newContext(cfg, s.registry); err != nil {
+		return err
+	}
+	defer func() { _ = s.context.Close() }() // read only: nothing to lose
 	if c.Read == "" || c.Follow {
 		return s.watch(ctx)
 	}
@@ -146,6 +151,7 @@ type sniffer struct {
 	summary   io.Writer            // nil: not asked for
 	told      []detect.FindingSink // who was asked for
 	findings  *findings
+	context   *enrich.Enricher
 	lock      *os.File // of the state folder
 }
 
@@ -162,6 +168,7 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 			return nil, err
 		}
 		w := pdns.NewTransactionWriter(f, c.Format, s.privacy, nil)
+		w.EnrichWith(s.context)
 		sinks = append(sinks, s.open.writer(c.Transactions, w))
 	}
 	if c.COF != "" {

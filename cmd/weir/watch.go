@@ -86,14 +86,19 @@ func (s *sniffer) reload() ([]zap.Field, error) {
 	if err != nil {
 		return nil, err
 	}
+	tables, err := loadContext(next)
+	if err != nil {
+		return nil, next.located(err)
+	}
 	judging, err := s.detection.prepare(next)
 	if err == nil {
 		err = s.detection.replace(judging)
 	}
 	if err != nil {
-		return nil, next.located(err)
+		return nil, next.located(errors.Join(err, tables.Close()))
 	}
 	s.findings.reload(next)
+	replaceContext(s.context, tables, s.log)
 	warnFixed(s.log, []fixedSetting{
 		{"log", s.cfg.Log != next.Log},
 		{"state_dir", s.cfg.StateDir != next.StateDir},
@@ -133,7 +138,7 @@ func (s *sniffer) recorder() (*pdns.Recorder, []task, error) {
 	}
 	s.findings.tasks = told
 	r, err := pdns.New(s.cfg.Records, pdns.Deps{
-		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.output()),
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.output()), Enrich: s.context,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("records: %w", err)

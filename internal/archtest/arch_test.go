@@ -28,6 +28,7 @@ var level = map[string]int{
 	"web":                    5,
 	"resolver/cache":         4,
 	"resolver/upstream":      4,
+	"enrich":                 4,
 	"rpz":                    4,
 	"pdns":                   5,
 	"pdns/encode":            4,
@@ -80,6 +81,7 @@ var home = map[string]string{
 	"github.com/landlock-lsm/go-landlock":                     "sandbox",
 	"github.com/elastic/go-seccomp-bpf":                       "sandbox",
 	"github.com/dchest/siphash":                               "resolver",
+	"github.com/oschwald/maxminddb-golang/v2":                 "enrich",
 	"go.yaml.in/yaml/v3":                                      "cmd/weir",
 	"google.golang.org/protobuf":                              "capture",
 	"golang.org/x/net/bpf":                                    "capture",
@@ -101,6 +103,7 @@ var second = map[string]map[string]string{
 	"github.com/dchest/siphash":  {"detect/behaviour": "sketches of what anybody may send, whose hashes outlive the process"},
 	"google.golang.org/protobuf": {"pdns/outlet/dnstap": "the same wire format, written"},
 	"github.com/miekg/dns":       {"internal/xfr": "zone transfers and TSIG: whole records of any type, away from the query path"},
+	"github.com/gaissmai/bart":   {"enrich": "names of networks, by the longest prefix: the same question of another file"},
 }
 
 type pkg struct {

@@ -54,7 +54,7 @@ type Column struct {
 // ColumnsVersion is that of Columns. It is raised with each column; columns are only
 // ever added, at the end, so a table of an older version lacks some and has no
 // others.
-const ColumnsVersion = 1
+const ColumnsVersion = 2
 
 // Columns are all of a Row's, in order: the one schema of Parquet, ClickHouse and
 // PostgreSQL. docs/formats.md has the same table.
@@ -99,5 +99,12 @@ func Columns() []Column {
 		{Name: "list_infos", Type: Texts, Texts: func(r *Row) []string { return r.matches(func(m *detect.Match) string { return m.Info }) }, Meaning: "what the feed says of it, in the same order"},
 		{Name: "list_kinds", Type: Texts, Few: true, Texts: func(r *Row) []string { return r.matches(func(m *detect.Match) string { return m.Kind.String() }) }, Meaning: "what stood in it, in the same order: `kind` in native"},
 		{Name: "list_effects", Type: Texts, Few: true, Texts: func(r *Row) []string { return r.matches(func(m *detect.Match) string { return m.Effect.String() }) }, Meaning: "what it does, in the same order: `effect` in native"},
+		{Name: "client_name", Type: Text, Null: true, Few: true, Text: func(r *Row) string { return clean(r.context().Client.Name) }, Meaning: "what the site calls the client or its network"},
+		{Name: "client_own", Type: Bool, Bool: func(r *Row) bool { return r.context().Client.Own }, Meaning: "whether the client is in one of the site's own networks"},
+		{Name: "client_country", Type: Text, Null: true, Few: true, Text: func(r *Row) string { return clean(r.context().Client.Country) }, Meaning: "of a client from outside: ISO 3166-1"},
+		{Name: "client_asn", Type: Int, Null: true, Int: func(r *Row) int64 { return orNone(r.context().Client.ASN) }, Meaning: "of a client from outside: its autonomous system"},
+		{Name: "answer_countries", Type: Texts, Few: true, Texts: func(r *Row) []string { return countries(r.t.Context) }, Meaning: "of the addresses in the answer, each once"},
+		{Name: "answer_asns", Type: Texts, Few: true, Texts: func(r *Row) []string { return asns(r.t.Context) }, Meaning: "their autonomous systems, `AS64500`, each once"},
+		{Name: "reputations", Type: Texts, Few: true, Texts: func(r *Row) []string { return reputations(r.t.Context) }, Meaning: "what services say of the name, `service:LABEL:value`"},
 	}
 }

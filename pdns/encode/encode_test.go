@@ -64,6 +64,14 @@ func samples(tb testing.TB) []*detect.Transaction {
 			Query: query, Source: detect.FromUpstream, Upstream: "198.51.100.53:53", Latency: 12345 * time.Microsecond,
 			Response: answer(tb, "www.example.co.uk. 300 IN CNAME host.example.co.uk.", "host.example.co.uk. 60 IN A 192.0.2.1", "example.co.uk. 300 IN NS ns.example.co.uk."),
 			Verdict:  detect.Verdict{Origin: detect.OriginModel, Score: 0.25, Level: detect.LevelNone},
+			Context: &detect.Context{
+				Client: detect.ClientContext{Name: "guests, hall", Place: detect.Place{Country: "NL", City: "Delft", ASN: 64500, Org: "Example Net"}},
+				Answers: []detect.AnswerContext{
+					{Addr: netip.MustParseAddr("192.0.2.1"), Name: "web", Place: detect.Place{Country: "DE", ASN: 64501, Org: "Example Host"}},
+					{Addr: netip.MustParseAddr("2001:db8::1"), Place: detect.Place{Country: "DE"}},
+				},
+				Reputations: []detect.Reputation{{Service: "urlhaus", Level: detect.ReputationHigh, Detail: "AgentTesla"}, {Service: "own", Level: detect.ReputationUnverified}},
+			},
 		},
 		{
 			Query: query, Source: detect.FromPolicy, Response: blocked, Rcode: dns.RcodeNameError,

@@ -43,6 +43,7 @@ func (v *view) eve() any {
 		"timestamp": v.at.Format("2006-01-02T15:04:05.000000-0700"), "event_type": "dns", "flow_id": v.id() >> 1,
 		"proto": strings.ToUpper(v.proto()), "dns": d,
 	}
+	set(out, "weir", orNil(v.context(object{})))
 	v.ends(out, "src_ip", "dest_ip", "dest_port")
 	return out
 }
@@ -78,7 +79,7 @@ func (v *view) verdict() object {
 		}
 		out["lists"], out["rules"] = lists, rules
 	}
-	return out
+	return v.context(out)
 }
 
 // ecs is a document of the Elastic Common Schema.
@@ -134,7 +135,7 @@ func (v *view) ecs() any {
 		"network": object{"protocol": "dns", "transport": v.proto(), "type": "ipv" + family(v)}, "weir": v.verdict(),
 	}
 	if v.client.IsValid() {
-		out["source"] = object{"ip": addrText(v.client)}
+		out["source"], out["client"] = object{"ip": addrText(v.client)}, v.ecsClient()
 	}
 	if v.server.IsValid() {
 		out["server"] = object{"ip": addrText(v.server.Addr()), "port": v.server.Port()}
@@ -188,7 +189,11 @@ func (v *view) ocsf() any {
 	if v.client.IsValid() {
 		src["ip"] = addrText(v.client)
 	}
+	v.ocsfEndpoint(src)
 	out["src_endpoint"] = src
+	if enrichments := v.ocsfEnrichments(); enrichments != nil {
+		out["enrichments"] = enrichments
+	}
 	if v.server.IsValid() {
 		out["dst_endpoint"] = object{"ip": addrText(v.server.Addr()), "port": v.server.Port()}
 	}

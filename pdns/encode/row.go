@@ -232,3 +232,19 @@ func (r *Row) shadowScore() float64 {
 	}
 	return math.NaN()
 }
+
+// context is what is known beside, if only that nothing is.
+func (r *Row) context() *detect.Context {
+	if r.t.Context == nil {
+		return &detect.Context{}
+	}
+	return r.t.Context
+}
+
+// orNone is n, -1 for 0.
+func orNone(n uint32) int64 {
+	if n == 0 {
+		return -1
+	}
+	return int64(n)
+}

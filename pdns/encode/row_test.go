@@ -63,6 +63,7 @@ func rich(tb testing.TB) *detect.Transaction {
 	t.Verdict.Score, t.Verdict.Probability, t.Verdict.Unscored, t.Verdict.OneIn = 0.75, 0.5, detect.Scored, 12345
 	t.Verdict.Why = &detect.Why{Grounds: []detect.Ground{{Text: "20 letters", LogOdds: 2}, {Text: "no vowel", LogOdds: 1}}}
 	t.Verdict.Shadow = detect.Shadow{Model: "2026-01", Score: 0.125, Level: detect.LevelLow}
+	t.Context = samples(tb)[0].Context
 	t.Verdict.Lookalike = lookalike.Match{Brand: "example", Grade: lookalike.GradeHigh}
 	return &t
 }

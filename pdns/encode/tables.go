@@ -43,12 +43,12 @@ func (v *view) appendSpot(dst []byte) []byte {
 	return appendRow(dst, []string{
 		v.at.Format("Jan 02 2006 15:04:05.000000000 UTC"), strconv.FormatInt(v.at.Unix(), 10), strconv.Itoa(len(v.Response)), addrText(v.client),
 		v.qname, "0x" + strconv.FormatUint(uint64(v.Query.Class)+1<<32, 16)[1:], strconv.Itoa(int(v.Query.Type)), rcode,
-		strconv.FormatFloat(score, 'g', -1, 64), text(v.split.Registered), "", strconv.Itoa(v.at.Hour()),
-		dnswire.ClassString(v.Query.Class), dnswire.TypeString(v.Query.Type), rcodeName, "",
+		strconv.FormatFloat(score, 'g', -1, 64), text(v.split.Registered), v.reputation(), strconv.Itoa(v.at.Hour()),
+		dnswire.ClassString(v.Query.Class), dnswire.TypeString(v.Query.Type), rcodeName, v.clientName(),
 	})
 }
 
-const csvHeader = "time,client,transport,qname,qtype,qclass,registered_domain,rcode,source,upstream,latency_us,answers,origin,action,enforced,score,level,lists\n"
+const csvHeader = "time,client,transport,qname,qtype,qclass,registered_domain,rcode,source,upstream,latency_us,answers,origin,action,enforced,score,level,lists,tld,hour,client_name,client_country,client_asn,answer_countries,answer_asns,reputations\n"
 
 func (v *view) appendCSV(dst []byte) []byte {
 	rcode, score := "", ""
@@ -65,10 +65,13 @@ func (v *view) appendCSV(dst []byte) []byte {
 	for _, m := range v.Verdict.Matches {
 		lists = append(lists, m.List)
 	}
+	clientCountry, clientASN := v.clientPlace()
 	return appendRow(dst, []string{
 		v.at.Format("2006-01-02T15:04:05.000000000Z"), addrText(v.client), v.Query.Transport.String(), v.qname,
 		dnswire.TypeString(v.Query.Type), dnswire.ClassString(v.Query.Class), text(v.split.Registered), rcode, v.Source.String(), v.Upstream,
 		strconv.FormatInt(v.Latency.Microseconds(), 10), strings.Join(answers, " | "), v.Verdict.Origin.String(), v.Verdict.Action.String(),
 		strconv.FormatBool(v.Verdict.Enforced), score, v.Verdict.Level.String(), strings.Join(lists, " "),
+		text(v.split.Suffix), strconv.Itoa(v.at.Hour()), v.clientName(), clientCountry, clientASN,
+		strings.Join(countries(v.Context), " "), strings.Join(asns(v.Context), " "), strings.Join(reputations(v.Context), " "),
 	})
 }

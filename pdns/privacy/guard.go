@@ -148,6 +148,21 @@ func Kept(cfg Config) *Guard {
 // Text is Append as a string.
 func (g *Guard) Text(addr netip.Addr) string { return string(g.Append(nil, addr)) }
 
+// Known is what an address that Address returned tells of the client: one address,
+// the network that truncating leaves, or, where it is a pseudonym or none, the zero
+// Prefix. Whatever else is said of a client may depend on no more than that.
+func (g *Guard) Known(kept netip.Addr) netip.Prefix {
+	switch {
+	case !kept.IsValid():
+		return netip.Prefix{}
+	case g.mode == Full || g.full.has(kept):
+		return netip.PrefixFrom(kept, kept.BitLen())
+	case g.mode == Truncated:
+		return network(kept)
+	}
+	return netip.Prefix{}
+}
+
 // network is the one that truncating leaves.
 func network(addr netip.Addr) netip.Prefix {
 	bits := 24
