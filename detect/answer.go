@@ -2,6 +2,7 @@ package detect
 
 import (
 	"net/netip"
+	"strconv"
 
 	"github.com/weirdns/weir/blocklist"
 	"github.com/weirdns/weir/internal/dnsname"
@@ -41,10 +42,40 @@ func (a *answer) address(addr netip.Addr) {
 		return
 	}
 	a.listed(addr)
-	if p := a.st.policy; p.rebindingMode != ModeOff && private(addr) && a.d.public(a.st, a.q.Name) {
+	if p := a.st.policy; p.rebindingMode != ModeOff && private(addr) && a.d.public(a.st, a.q.Name) && !code(a.q.Name, addr) {
 		p.rebinding.apply(a.v, OriginRebinding, true)
 	}
 }
+
+// localhost is the one address of 127.0.0.0/8 that no list of addresses answers
+// with.
+var localhost = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+// code says whether an answer is the code of a DNS list of addresses rather than
+// an address (RFC 5782, sections 2.1 and 2.4): within 127.0.0.0/8, for a name that
+// begins with the four octets of an IPv4 address, or the 32 digits of one of IPv6.
+func code(name dnsname.Name, addr netip.Addr) bool {
+	if !addr.Is4() || !addr.IsLoopback() || addr == localhost {
+		return false
+	}
+	return leading(name, 4, func(label []byte) bool {
+		_, err := strconv.ParseUint(string(label), 10, 8)
+		return err == nil
+	}) || leading(name, 32, func(label []byte) bool { return len(label) == 1 && isHex(label[0]) })
+}
+
+// leading says whether the first labels of a name, so many, are all as is says.
+func leading(name dnsname.Name, labels int, is func(label []byte) bool) bool {
+	for ; labels > 0; labels-- {
+		if len(name) <= 1 || !is(name.Label()) {
+			return false
+		}
+		name = name.Parent()
+	}
+	return true
+}
+
+func isHex(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' }
 
 // listed judges an address by the lists alone.
 func (a *answer) listed(addr netip.Addr) {

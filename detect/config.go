@@ -17,6 +17,7 @@ import (
 // Modes of a list, the model or an answer check.
 const (
 	ModeOff     = "off"     // not asked at all
+	ModeAuto    = "auto"    // of rebinding alone: see AnswersConfig
 	ModeMonitor = "monitor" // judged, counted and recorded, nothing else happens
 	ModeShadow  = "shadow"  // of a list: the same as monitor
 	ModeEnforce = "enforce" // the action is carried out
@@ -90,9 +91,12 @@ type AnswersConfig struct {
 	// Address: addresses in answers, and in the hints of SVCB and HTTPS
 	// records, against the lists. Default monitor, since one bad site on a shared host would take its neighbours with it.
 	Address string `yaml:"address"`
-	// Rebinding: private addresses for public names. Default monitor.
+	// Rebinding: private addresses for public names: off, monitor, enforce or
+	// auto, which is for the program to turn into one of the others, and here
+	// the same as monitor. Default auto.
 	Rebinding string `yaml:"rebinding"`
-	// RebindingAllow are zones that may point into private address space.
+	// RebindingAllow are zones that may point into private address space. Default:
+	// services known to do so by design, which are those of DefaultRebindingAllow.
 	RebindingAllow []string `yaml:"rebinding_allow"`
 }
 
@@ -113,6 +117,16 @@ type ListPolicy struct {
 	Schedule string `yaml:"schedule"`
 }
 
+// DefaultRebindingAllow are public names that honestly lead into private address
+// space: home servers that are found by a public name, and lists of addresses and
+// names whose answers are codes (RFC 5782).
+func DefaultRebindingAllow() []string {
+	return []string{
+		"plex.direct", "quickconnect.to",
+		"spamhaus.org", "spamhaus.net", "surbl.org", "uribl.com", "spamcop.net", "barracudacentral.org", "dnswl.org", "mailspike.net", "abuse.ch", "senderscore.com",
+	}
+}
+
 // DefaultConfig is the policy without any configuration.
 func DefaultConfig() Config {
 	return Config{
@@ -120,7 +134,7 @@ func DefaultConfig() Config {
 		Model:      ModelConfig{Mode: ModeMonitor, Level: LevelHigh.String(), CacheEntries: 1 << 17},
 		Popularity: PopularityConfig{Top: 100_000},
 		Lookalike:  LookalikeConfig{Mode: ModeMonitor, Grade: lookalike.GradeHigh.String(), Builtin: true},
-		Answers:    AnswersConfig{CNAME: ModeEnforce, Address: ModeMonitor, Rebinding: ModeMonitor},
+		Answers:    AnswersConfig{CNAME: ModeEnforce, Address: ModeMonitor, Rebinding: ModeAuto, RebindingAllow: DefaultRebindingAllow()},
 	}
 }
 

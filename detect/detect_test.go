@@ -302,6 +302,12 @@ func TestAnswersAreJudgedToo(t *testing.T) {
 		{"rebinding into shared space", "www.example.net", enforceAll, []string{"www.example.net. 1 A 100.64.1.1"}, "rebinding zero_ip enforce"},
 		{"an intranet name", "a.intranet.example.net", enforceAll, []string{"www.example.net. 1 A 10.0.0.1"}, "none pass monitor"},
 		{"a name of the site", "nas.lan", enforceAll, []string{"www.example.net. 1 A 10.0.0.1"}, "none pass monitor"},
+		{"a code of a list of addresses", "2.0.0.127.bl.example.net", enforceAll, []string{"www.example.net. 1 A 127.0.0.2"}, "none pass monitor"},
+		{"a code for an address of IPv6", strings.Repeat("a.", 32) + "bl.example.net", enforceAll, []string{"www.example.net. 1 A 127.0.0.2"}, "none pass monitor"},
+		{"no code: this very machine", "2.0.0.127.bl.example.net", enforceAll, []string{"www.example.net. 1 A 127.0.0.1"}, "rebinding zero_ip enforce"},
+		{"no code: another private address", "2.0.0.127.bl.example.net", enforceAll, []string{"www.example.net. 1 A 10.0.0.2"}, "rebinding zero_ip enforce"},
+		{"no code: three numbers", "0.0.127.bl.example.net", enforceAll, []string{"www.example.net. 1 A 127.0.0.2"}, "rebinding zero_ip enforce"},
+		{"no code: no number of an address", "2.0.0.256.bl.example.net", enforceAll, []string{"www.example.net. 1 A 127.0.0.2"}, "rebinding zero_ip enforce"},
 		{"0.0.0.0 is how others block", "www.example.net", enforceAll, []string{"www.example.net. 1 A 0.0.0.0"}, "none pass monitor"},
 	} {
 		d := newDetector(t, setup{lists: lists, change: c.change, noModel: true})

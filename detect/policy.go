@@ -78,7 +78,10 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	checkMode(&errs, "model.mode", c.Model.Mode, ModeOff, ModeMonitor, ModeEnforce)
 	checkMode(&errs, "answers.cname", c.Answers.CNAME, ModeOff, ModeMonitor, ModeEnforce)
 	checkMode(&errs, "answers.address", c.Answers.Address, ModeOff, ModeMonitor, ModeEnforce)
-	checkMode(&errs, "answers.rebinding", c.Answers.Rebinding, ModeOff, ModeMonitor, ModeEnforce)
+	checkMode(&errs, "answers.rebinding", c.Answers.Rebinding, ModeOff, ModeMonitor, ModeEnforce, ModeAuto)
+	if p.rebindingMode == ModeAuto {
+		p.rebindingMode = ModeMonitor
+	}
 	p.modelLevel = parseLevel(&errs, "model.level", c.Model.Level)
 	p.maxRate = parseRate(&errs, "model.max_rate", c.Model.MaxRate)
 	p.modelOff = c.Model.Mode == ModeOff

@@ -52,6 +52,8 @@ type config struct {
 	Admin   web.Config     `yaml:"admin"`
 	Sandbox sandbox.Config `yaml:"sandbox"`
 
+	// The servers are those of the system, since the file names none.
+	systemServers bool
 	// The user chose these folders, so weir must not do without them.
 	explicitState, explicitRecords, explicitStore bool
 	doc                                           *document // where each setting stands; nil: nowhere
@@ -70,6 +72,28 @@ func (c *config) forwarding() resolver.Config {
 type detectConfig struct {
 	detect.Config `yaml:",inline"`
 	Behaviour     behaviour.Config `yaml:"behaviour"`
+}
+
+// judging is what the detector is told. Private addresses for public names are
+// refused (auto) where that cannot hide a site's own names: servers that the user
+// chose, in public address space or on this machine. A resolver of the local
+// network, or the one that the system came with, may well know names that lead
+// inside; and who sends a zone to servers of its own knows where it leads.
+func (c *config) judging() detect.Config {
+	out := c.Detect.Config
+	if out.Answers.Rebinding != detect.ModeAuto {
+		return out
+	}
+	out.Answers.Rebinding = detect.ModeMonitor
+	if !c.systemServers && c.Resolver.Upstream.AsksOutside() {
+		out.Answers.Rebinding = detect.ModeEnforce
+	}
+	for _, z := range c.Resolver.Upstream.Zones {
+		if !z.Disabled {
+			out.Answers.RebindingAllow = slices.Concat(out.Answers.RebindingAllow, z.Zones)
+		}
+	}
+	return out
 }
 
 type logConfig struct {
@@ -116,7 +140,7 @@ func loadConfigWith(file string, change func(*config)) (*config, error) {
 	}
 	change(cfg)
 	if len(cfg.Resolver.Upstream.Servers) == 0 {
-		cfg.Resolver.Upstream.Servers = []string{"127.0.0.1"} // valid, and never asked
+		cfg.Resolver.Upstream.Servers, cfg.systemServers = []string{"127.0.0.1"}, true // valid, and never asked
 	}
 	return cfg, checkConfig(cfg, doc)
 }
@@ -134,7 +158,7 @@ func loadServeConfig(file string, change func(*config)) (*config, error) {
 		if err != nil {
 			doc.add("", fmt.Errorf("resolver.upstream.servers: none given, and the system's cannot be used: %w", err))
 		}
-		cfg.Resolver.Upstream.Servers = servers
+		cfg.Resolver.Upstream.Servers, cfg.systemServers = servers, true
 	}
 	return cfg, checkConfig(cfg, doc)
 }

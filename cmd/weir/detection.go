@@ -52,7 +52,7 @@ func buildDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, all
 	if err != nil {
 		return nil, exitWith(exitConfig, err)
 	}
-	d, err := detect.New(cfg.Detect.Config, cfg.policies(), models.live, detect.Deps{
+	d, err := detect.New(cfg.judging(), cfg.policies(), models.live, detect.Deps{
 		Log: log.Named("detect"), Registry: reg, Lists: lists, Suffixes: dnsname.DefaultSuffixes(), Allows: allows,
 	})
 	if err != nil {
@@ -91,7 +91,7 @@ func (d *detection) replace(j *judging) error {
 		return err
 	}
 	// From here on nothing fails: every value was validated when it was read.
-	if err := d.detector.Swap(j.cfg.Detect.Config, j.cfg.policies(), j.models.live); err != nil {
+	if err := d.detector.Swap(j.cfg.judging(), j.cfg.policies(), j.models.live); err != nil {
 		return err
 	}
 	d.detector.SetShadow(j.models.shadow)

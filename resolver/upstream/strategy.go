@@ -1,6 +1,10 @@
 package upstream
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+)
 
 // Strategies: how servers are chosen. Servers that are down come last in all.
 const (
@@ -32,6 +36,34 @@ func (c *Config) RacesStrangers() bool {
 	}
 	return c.Strategy == StrategyRace && private && public
 }
+
+// AsksOutside says whether there are servers, and none in private address space:
+// not of the zones either whose rules are for clients alone. A server of this
+// machine, which asks others in turn, is none there.
+func (c *Config) AsksOutside() bool {
+	servers := c.Servers
+	for _, z := range c.Zones {
+		if !z.Disabled && len(z.Zones) == 0 {
+			servers = slices.Concat(servers, z.Servers)
+		}
+	}
+	for _, text := range servers {
+		t, err := parseTarget(text, c.Hosts)
+		if err != nil {
+			continue // Validate says so
+		}
+		for _, at := range t.addrs {
+			if a := at.Addr(); a.IsPrivate() || a.IsLinkLocalUnicast() || sharedSpace.Contains(a) {
+				return false
+			}
+		}
+	}
+	return len(c.Servers) > 0
+}
+
+// sharedSpace is carrier grade NAT (RFC 6598), where some clouds have their
+// resolvers.
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 // order is servers in the order in which one question asks them.
 func (g *Group) order(servers []*server) []try {

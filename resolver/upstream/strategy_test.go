@@ -230,6 +230,35 @@ func TestOneQuestionCostsFewPackets(t *testing.T) {
 	}
 }
 
+func TestServersInsideAreNotOutside(t *testing.T) {
+	outside := []string{"192.0.2.53", "127.0.0.1:5353"}
+	for _, tt := range []struct {
+		what    string
+		servers []string
+		zone    upstream.ZoneConfig
+		want    bool
+	}{
+		{"public and on this machine", outside, upstream.ZoneConfig{}, true},
+		{"one in private space", append([]string{"10.0.0.53"}, outside...), upstream.ZoneConfig{}, false},
+		{"unique local", []string{"tls://[fd00::1]"}, upstream.ZoneConfig{}, false},
+		{"shared space", []string{"100.100.2.136"}, upstream.ZoneConfig{}, false},
+		{"link-local, as clouds have it", []string{"169.254.169.253"}, upstream.ZoneConfig{}, false},
+		{"none", nil, upstream.ZoneConfig{}, false},
+		{"some clients ask inside", outside, upstream.ZoneConfig{Clients: []string{"192.168.0.0/16"}, Servers: []string{"192.168.0.1"}}, false},
+		{"nobody does", outside, upstream.ZoneConfig{Disabled: true, Clients: []string{"192.168.0.0/16"}, Servers: []string{"192.168.0.1"}}, true},
+		{"a zone inside", outside, upstream.ZoneConfig{Zones: []string{"corp.example"}, Servers: []string{"192.168.0.1"}}, true},
+	} {
+		cfg := upstream.DefaultConfig()
+		cfg.Servers, cfg.Zones = tt.servers, []upstream.ZoneConfig{tt.zone}
+		if len(tt.zone.Servers) == 0 {
+			cfg.Zones = nil
+		}
+		if got := cfg.AsksOutside(); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.what, got, tt.want)
+		}
+	}
+}
+
 func TestRacesBetweenInsideAndOutsideAreNoticed(t *testing.T) {
 	for _, tt := range []struct {
 		servers  []string
