@@ -28,14 +28,15 @@ const timeForm = "2006-01-02T15:04:05.000000000Z"
 
 // lines writes transactions, natively as JSON with every field always there.
 type lines struct {
-	client   *privacy.Guard
-	suffixes *dnsname.Suffixes
-	other    *encode.Encoder // nil: the native format
-	buf      []byte          // scratch
+	client     *privacy.Guard
+	suffixes   *dnsname.Suffixes
+	maxAnswers int
+	other      *encode.Encoder // nil: the native format
+	buf        []byte          // scratch
 }
 
 func newLines(format encode.Format, client *privacy.Guard, suffixes *dnsname.Suffixes) lines {
-	l := lines{client: client, suffixes: suffixes}
+	l := lines{client: client, suffixes: suffixes, maxAnswers: maxAnswers}
 	if format != encode.Native {
 		l.other = encode.New(format, client.Address, suffixes)
 	}
@@ -111,7 +112,7 @@ func (l *lines) appendAnswers(dst, msg []byte) (out []byte, omitted int) {
 	}
 	start, count := len(dst), 0
 	for r := (dnswire.Record{}); walk.Next(&r) && r.Section == dnswire.Answer; {
-		if count == maxAnswers || len(dst)-start > maxAnswerBytes {
+		if count == l.maxAnswers || len(dst)-start > maxAnswerBytes {
 			omitted++
 			continue
 		}

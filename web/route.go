@@ -39,6 +39,12 @@ type Route struct {
 	// Token, where it is not empty, serves the operation on the admin listener to
 	// who shows it as a bearer token (RFC 6750).
 	Token string
+	// SocketOnly keeps the operation off the admin listener, whoever asks.
+	SocketOnly bool
+	// Stream is for an answer that goes on until somebody ends it: it has no
+	// time-out and no place among the operations that run at a time, so its
+	// handler bounds how many there are and how long a write takes.
+	Stream bool
 	// Timeout is when the request's context ends. Default 20s.
 	Timeout time.Duration
 }
@@ -131,43 +137,77 @@ func newSlots(reg prometheus.Registerer) *slots {
 	return s
 }
 
-// handle adds routes to mux: those that are public, or all.
-func handle(mux *http.ServeMux, routes []Route, all bool, slots *slots) {
+// handleSocket adds all routes to the control socket's mux.
+func handleSocket(mux *http.ServeMux, routes []Route, slots *slots) {
+	for _, r := range routes {
+		mux.Handle(r.Pattern, bounded(r, slots))
+	}
+	mux.HandleFunc("/api/", noOperation)
+}
+
+// handleAdmin adds to the admin listener's mux the routes that are public, those
+// that have a token of their own, and where there is a door, the dashboard and
+// all the others behind it.
+func handleAdmin(mux *http.ServeMux, routes []Route, slots *slots, door *Door) {
 	for _, r := range routes {
 		if r.Public && !strings.HasPrefix(r.Pattern, "GET ") {
 			panic("web: route " + r.Pattern + " is public and no GET")
 		}
-		switch h := bounded(r, slots); {
-		case r.Public || all:
+		h := bounded(r, slots)
+		var behind http.Handler
+		if door != nil {
+			behind = door.guard(h)
+		}
+		switch {
+		case r.SocketOnly:
+		case r.Public:
 			mux.Handle(r.Pattern, h)
 		case r.Token != "":
-			mux.Handle(r.Pattern, bearer(r.Token, h))
+			mux.Handle(r.Pattern, bearer(r.Token, h, behind))
+		case behind != nil:
+			mux.Handle(r.Pattern, behind)
 		}
 	}
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, NotFound("no operation %s %s here", r.Method, r.URL.Path))
-	})
+	if door == nil {
+		mux.HandleFunc("/api/", noOperation)
+		return
+	}
+	mux.Handle("/api/", door.screen(http.HandlerFunc(noOperation)))
+	mux.Handle("POST /api/v1/login", door.screen(http.HandlerFunc(door.login)))
+	mux.Handle("POST /api/v1/logout", door.screen(http.HandlerFunc(door.logout)))
+	mux.Handle("/", door.screen(assets()))
 }
 
-// bearer lets those in who show the token. Hashes are compared, so the time that
-// it takes says nothing, not even the token's length.
-func bearer(token string, h http.Handler) http.Handler {
+func noOperation(w http.ResponseWriter, r *http.Request) {
+	fail(w, NotFound("no operation %s %s here", r.Method, r.URL.Path))
+}
+
+// bearer lets those in who show the token, and leaves the others to otherwise,
+// if there is one. Hashes are compared, so the time that it takes says nothing,
+// not even the token's length.
+func bearer(token string, h, otherwise http.Handler) http.Handler {
 	want := sha256.Sum256([]byte(token))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		shown, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		got := sha256.Sum256([]byte(shown))
-		if !ok || subtle.ConstantTimeCompare(got[:], want[:]) != 1 {
+		switch {
+		case ok && subtle.ConstantTimeCompare(got[:], want[:]) == 1:
+			h.ServeHTTP(w, r)
+		case otherwise != nil:
+			otherwise.ServeHTTP(w, r)
+		default:
 			w.Header().Set("WWW-Authenticate", `Bearer realm="weir"`)
 			fail(w, &Error{http.StatusUnauthorized, errors.New("a token is needed")})
-			return
 		}
-		h.ServeHTTP(w, r)
 	})
 }
 
 // bounded keeps an operation within its time, its body's size, and the number
 // of those that run.
 func bounded(route Route, slots *slots) http.Handler {
+	if route.Stream {
+		return route.Handler
+	}
 	timeout := route.Timeout
 	if timeout == 0 {
 		timeout = defaultTimeout

@@ -1,8 +1,9 @@
-// Package web is weir's HTTP side towards its operator: metrics and health on a
-// TCP listener, bound to loopback unless the configuration says otherwise, and
-// the control API on a Unix socket. It never serves DNS clients, and what
-// changes something or shows names or clients is not on TCP: anybody on the
-// machine can connect there, and any web page in a browser on it.
+// Package web is weir's HTTP side towards its operator: metrics, health and the
+// dashboard on a TCP listener, bound to loopback unless the configuration says
+// otherwise, and the control API on a Unix socket. It never serves DNS clients.
+// Anybody on the machine can connect over TCP, and any web page in a browser on
+// it: what changes something or shows names or clients is there only behind the
+// Door.
 package web
 
 import (
@@ -22,18 +23,34 @@ import (
 type Config struct {
 	// Listen is IP:port. Empty turns the listener off. Default 127.0.0.1:5380.
 	Listen string `yaml:"listen"`
+	// Dashboard is on the same listener, for who has logged in.
+	Dashboard DashboardConfig `yaml:"dashboard"`
 }
 
 // DefaultConfig listens on loopback only: metrics tell how a network lives.
-func DefaultConfig() Config { return Config{Listen: "127.0.0.1:5380"} }
+func DefaultConfig() Config {
+	return Config{Listen: "127.0.0.1:5380", Dashboard: DashboardConfig{Enabled: true}}
+}
 
 // Validate says what is wrong with c.
 func (c *Config) Validate() error {
-	if c.Listen == "" {
-		return nil
+	var errs []error
+	if _, err := netip.ParseAddrPort(c.Listen); c.Listen != "" && err != nil {
+		errs = append(errs, fmt.Errorf("listen: must be IP:port or empty, got %q", c.Listen))
 	}
-	if _, err := netip.ParseAddrPort(c.Listen); err != nil {
-		return fmt.Errorf("listen: must be IP:port or empty, got %q", c.Listen)
+	for _, err := range unjoin(c.Dashboard.Validate()) {
+		errs = append(errs, fmt.Errorf("dashboard.%w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// unjoin takes joined errors apart.
+func unjoin(err error) []error {
+	if j, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err); ok {
+		return j.Unwrap()
 	}
 	return nil
 }
@@ -51,6 +68,9 @@ type Deps struct {
 	// Control is the operations of the control API: all on the socket, those
 	// that are Public on the admin listener too.
 	Control []Route
+	// Door lets in who has logged in, on the admin listener, to the dashboard and
+	// to the other operations. nil: there is no dashboard.
+	Door *Door
 }
 
 // Server is the admin listener and the control socket. New it, Listen, then Run.
@@ -77,8 +97,9 @@ func New(cfg Config, deps Deps) *Server {
 			}
 			writeStatus(w, http.StatusOK, nil)
 		})
-		handle(mux, deps.Control, mux == control, slots)
 	}
+	handleSocket(control, deps.Control, slots)
+	handleAdmin(admin, deps.Control, slots, deps.Door)
 	return &Server{
 		cfg: cfg, socket: deps.Socket, log: deps.Log,
 		admin: newEndpoint("admin", admin, deps.Log), control: newEndpoint("control", control, deps.Log),

@@ -33,6 +33,8 @@ func (s *service) routes() []web.Route {
 		s.listRoutes(),
 		s.allowRoutes(),
 		s.explainRoutes(),
+		s.recordRoutes(),
+		s.dashboardRoutes(),
 	)
 }
 

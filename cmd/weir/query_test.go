@@ -140,8 +140,8 @@ func TestHashedClientIsInvestigatedByItsAddress(t *testing.T) {
 	}
 }
 
-// Without a token's file the admin listener does not know the database, and
-// without clients an investigation of one says what to set.
+// Without a token's file only who has logged in to the dashboard may ask the
+// database on the admin listener, and without clients an investigation of one says what to set.
 func TestTheDatabaseIsNobodysByDefault(t *testing.T) {
 	up := dnstest.NewServer(t, "example.com", "@ SOA ns admin 1 3600 600 86400 60\n")
 	state := t.TempDir()
@@ -153,8 +153,8 @@ func TestTheDatabaseIsNobodysByDefault(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode != http.StatusNotFound {
-			t.Errorf("%s on the admin listener: %d, want 404", path, resp.StatusCode)
+		if resp.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s on the admin listener: %d, want 401", path, resp.StatusCode)
 		}
 	}
 	untilTrue(t, "investigate a client that is not kept", func() bool {

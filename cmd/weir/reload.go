@@ -170,7 +170,7 @@ func (s *service) warnFixed(next *config) {
 		{"rpz_out", !reflect.DeepEqual(s.started.RPZOut, next.RPZOut)},
 		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
 		{"store", !reflect.DeepEqual(s.started.Store, next.Store)},
-		{"admin", s.started.Admin != next.Admin},
+		{"admin", !reflect.DeepEqual(s.started.Admin, next.Admin)},
 	})
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/inherit"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/live"
 	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/pdns/store"
 	"github.com/weirdns/weir/pdns/tally"
@@ -161,6 +162,8 @@ type service struct {
 	store     *store.Store // nil: off, or no place for it
 	tally     *tally.Tally // beside the store
 	token     string       // for the store on the admin listener; "": none
+	live      *live.Feed   // nil: there is no dashboard
+	door      *web.Door    // the same
 	upstreams *upstreams
 	resolver  *resolver.Resolver
 	admin     *web.Server
@@ -196,6 +199,9 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	sinks := []detect.Sink{s.detection.detector}
 	if s.stateless == nil {
 		s.site = newSiteKeeper(cfg.StateDir, s.detection.detector.Site(), log.Named("detect"), s.registry)
+		if err := s.openDoor(cfg); err != nil {
+			return nil, err
+		}
 	}
 	if err := s.openRecords(cfg); err != nil {
 		return nil, err
@@ -220,7 +226,7 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 		return nil, exitWith(exitConfig, err)
 	}
 	s.admin = web.New(cfg.Admin, web.Deps{
-		Log: log.Named("admin"), Gatherer: s.registry, Registry: s.registry, Ready: s.missing, Socket: s.socketPath(), Control: append(s.routes(), s.recordRoutes()...),
+		Log: log.Named("admin"), Gatherer: s.registry, Registry: s.registry, Ready: s.missing, Socket: s.socketPath(), Control: s.routes(), Door: s.door,
 	})
 	if err := s.admin.Listen(); err != nil {
 		return nil, exitWith(exitBind, err)
@@ -281,6 +287,9 @@ func (s *service) openRecords(cfg *config) error {
 // tallyQueue bounds what waits to be counted for weir stats, in octets.
 const tallyQueue = 1 << 20
 
+// liveQueue bounds what waits to be shown, in octets.
+const liveQueue = 1 << 20
+
 // outputs are where records go beside their files.
 func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 	if cfg.Store.Enabled {
@@ -299,6 +308,10 @@ func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 		}
 		s.tally = tally.New(nil, clients)
 		out = append(out, pdns.QueuedOutput{Output: s.store, QueueBytes: cfg.Store.QueueBytes, Bare: true}, pdns.QueuedOutput{Output: s.tally, QueueBytes: tallyQueue, Bare: true})
+	}
+	if s.door != nil {
+		s.live = live.New(s.privacy, s.registry)
+		out = append(out, pdns.QueuedOutput{Output: s.live, QueueBytes: liveQueue})
 	}
 	outlets, tasks, err := cfg.Outlets.open(cfg, s.privacy, s.log, s.registry)
 	s.senders = tasks
@@ -349,12 +362,15 @@ func (s *service) runRecords(ctx context.Context) error {
 // and shows its metrics.
 func (s *service) announce() {
 	cfg := s.cfg.Load()
-	records, metrics := "nowhere", "nowhere"
+	records, metrics, dashboard := "nowhere", "nowhere", "nowhere"
 	if r := cfg.Records; s.stateless == nil && (r.COF.Enabled || r.Transactions.Enabled) {
 		records = r.Dir
 	}
 	if addr := s.admin.Addr(); addr != "" {
 		metrics = "http://" + addr + "/metrics"
+		if s.door != nil {
+			dashboard = "http://" + addr + "/ (weir dashboard prints a link to log in)"
+		}
 	}
 	model := "none"
 	if s.detection.models.live != nil {
@@ -370,6 +386,7 @@ func (s *service) announce() {
 		zap.Strings("forward", cfg.Resolver.Upstream.Servers),
 		zap.String("records", records),
 		zap.String("metrics", metrics),
+		zap.String("dashboard", dashboard),
 		zap.String("control", s.admin.Socket()),
 		zap.String("model", model),
 		zap.Int("lists", len(cfg.Lists)),

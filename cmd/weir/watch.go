@@ -105,7 +105,7 @@ func (s *sniffer) reload() ([]zap.Field, error) {
 		{"capture", !reflect.DeepEqual(s.cfg.Capture, next.Capture)},
 		{"privacy", !reflect.DeepEqual(s.cfg.Privacy, next.Privacy)},
 		{"records", !reflect.DeepEqual(s.cfg.Records, next.Records)},
-		{"admin", s.cfg.Admin != next.Admin},
+		{"admin", !reflect.DeepEqual(s.cfg.Admin, next.Admin)},
 	})
 	return []zap.Field{zap.Int("lists", len(next.Lists))}, nil
 }

@@ -55,6 +55,7 @@ var level = map[string]int{
 	"internal/queue":         0,
 	"sandbox":                0,
 
+	"pdns/live":            6,
 	"internal/atomicfile":  0,
 	"internal/inherit":     0,
 	"internal/framestream": 0,

@@ -329,7 +329,17 @@ func TestOpenAPINamesEveryParameter(t *testing.T) {
 			t.Errorf("%s: %v", p.Name, err)
 		}
 	}
-	if n := len(doc.Paths["/query/{what}"].Get.Parameters); n != 9 || len(doc.Paths) != 3 {
-		t.Errorf("%d parameters and %d paths, want 9 and 3", n, len(doc.Paths))
+	if n := len(doc.Paths["/query/{what}"].Get.Parameters); n != 9 {
+		t.Errorf("%d parameters, want 9", n)
+	}
+	found := doc.Paths["/api/v1/detections"].Get.Parameters
+	for _, p := range found {
+		value := map[string]string{"limit": "1", "mode": "watched"}[p.Name]
+		if _, err := query.DetectionsFromURL(url.Values{p.Name: {value}}); err != nil {
+			t.Errorf("detections: %s: %v", p.Name, err)
+		}
+	}
+	if len(found) != 7 {
+		t.Errorf("detections: %d parameters, want 7", len(found))
 	}
 }
