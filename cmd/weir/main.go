@@ -55,6 +55,7 @@ type commands struct {
 	Lists       listsCmd       `cmd:"" help:"Look into lists."`
 	Allow       allowCmd       `cmd:"" help:"Let a name through for a while, against lists and model."`
 	Status      statusCmd      `cmd:"" help:"Say how a running weir is: listeners, upstreams, lists, model, records."`
+	Demo        demoCmd        `cmd:"" help:"Show weir at work on a made-up network, on this machine alone."`
 	Dashboard   dashboardCmd   `cmd:"" help:"Print a link that logs in to the dashboard of a running weir."`
 	Cache       cacheCmd       `cmd:"" help:"Forget answers in the cache of a running weir."`
 	Check       checkCmd       `cmd:"" help:"Say whether a configuration file is valid and the resolver would start with it."`

@@ -168,8 +168,9 @@ type service struct {
 	resolver  *resolver.Resolver
 	admin     *web.Server
 	reloads   *reloader
-	lock      *os.File    // of the state folder
-	stateless error       // why there is no place for state
+	lock      *os.File // of the state folder
+	stateless error    // why there is no place for state
+	sinks     []detect.Sink
 	zone      *rpz.Writer // nil: none is written
 
 	allows        *allow.Book
@@ -213,6 +214,7 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 		})
 		sinks = append(sinks, s.zone)
 	}
+	s.sinks = sinks
 	sockets, err := inherit.FromEnv(os.Getenv, os.Getpid())
 	if err != nil {
 		return nil, exitWith(exitBind, err)

@@ -56,6 +56,7 @@ var level = map[string]int{
 	"sandbox":                0,
 
 	"pdns/live":            6,
+	"demo":                 2,
 	"internal/atomicfile":  0,
 	"internal/inherit":     0,
 	"internal/framestream": 0,

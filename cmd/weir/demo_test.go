@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bufio"
+	"net/http/cookiejar"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirdns/weir/demo"
+)
+
+// A newcomer sees what is bad on the dashboard, and afterwards nothing is left.
+func TestADemoShowsADayAndLeavesNothing(t *testing.T) {
+	bin, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tmp := t.TempDir()
+	cmd := exec.Command(bin, "demo")
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	cmd.Stderr = os.Stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() }) // no harm if it has ended
+	lines := bufio.NewScanner(stdout)
+	var link string
+	for link == "" && lines.Scan() {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(lines.Text()), "dashboard "); ok {
+			link = strings.TrimSpace(rest)
+		}
+	}
+	base, code, ok := strings.Cut(link, "#/login?code=")
+	if !ok {
+		t.Fatalf("the link is %q, %v", link, lines.Err())
+	}
+	ended := make(chan string, 1)
+	go func() {
+		var rest []string
+		for lines.Scan() {
+			rest = append(rest, lines.Text())
+		}
+		ended <- strings.Join(rest, "\n")
+	}()
+	v := &visitor{t: t, base: base}
+	if v.http.Jar, err = cookiejar.New(nil); err != nil {
+		t.Fatal(err)
+	}
+	v.post("api/v1/login", map[string]string{"code": code}, nil)
+	for _, want := range []struct{ q, origin string }{{demo.Generated(24), "model"}, {demo.Payload, "blocklist"}, {demo.Squat, "lookalike"}} {
+		var found struct{ Rows []struct{ Origin string } }
+		untilTrue(t, want.q, func() bool {
+			v.get("api/v1/detections?q="+want.q, &found)
+			return len(found.Rows) > 0
+		})
+		if found.Rows[0].Origin != want.origin {
+			t.Errorf("%s: by %s, want %s", want.q, found.Rows[0].Origin, want.origin)
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case rest := <-ended:
+		if !strings.Contains(rest, "nothing stays behind") {
+			t.Errorf("at the end: %q", rest)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("the demo does not end")
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
