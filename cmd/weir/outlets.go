@@ -12,6 +12,7 @@ import (
 	"github.com/weirdns/weir/pdns/outlet/httpout"
 	"github.com/weirdns/weir/pdns/outlet/kafka"
 	"github.com/weirdns/weir/pdns/outlet/parquetout"
+	"github.com/weirdns/weir/pdns/outlet/postgres"
 	"github.com/weirdns/weir/pdns/outlet/syslog"
 	"github.com/weirdns/weir/pdns/privacy"
 	"go.uber.org/zap"
@@ -19,11 +20,12 @@ import (
 
 // outletsConfig are the services that transactions are sent to, by kind.
 type outletsConfig struct {
-	HTTP    []httpOutlet    `yaml:"http"`
-	Kafka   []kafkaOutlet   `yaml:"kafka"`
-	Syslog  []syslogOutlet  `yaml:"syslog"`
-	Dnstap  []dnstapOutlet  `yaml:"dnstap"`
-	Parquet []parquetOutlet `yaml:"parquet"`
+	HTTP     []httpOutlet     `yaml:"http"`
+	Kafka    []kafkaOutlet    `yaml:"kafka"`
+	Postgres []postgresOutlet `yaml:"postgres"`
+	Syslog   []syslogOutlet   `yaml:"syslog"`
+	Dnstap   []dnstapOutlet   `yaml:"dnstap"`
+	Parquet  []parquetOutlet  `yaml:"parquet"`
 }
 
 // httpOutlet knows the defaults of an element, as the YAML reader wants it.
@@ -38,6 +40,12 @@ type kafkaOutlet struct {
 }
 
 func (c *kafkaOutlet) setDefaults() { c.Config = kafka.DefaultConfig() }
+
+type postgresOutlet struct {
+	postgres.Config `yaml:",inline"`
+}
+
+func (c *postgresOutlet) setDefaults() { c.Config = postgres.DefaultConfig() }
 
 type syslogOutlet struct {
 	syslog.Config `yaml:",inline"`
@@ -84,6 +92,11 @@ func (c *outletsConfig) all() (out []outletKind) {
 		o := &c.Kafka[i].Config
 		out = append(out, outletKind{fmt.Sprintf("outlets.kafka[%d]", i), o.Config, o.Validate, o.Files,
 			func(d outletDeps) (outlet.Sink, error) { return kafka.New(*o, d.guard) }, nil})
+	}
+	for i := range c.Postgres {
+		o := &c.Postgres[i].Config
+		out = append(out, outletKind{fmt.Sprintf("outlets.postgres[%d]", i), o.Config, o.Validate, o.Files,
+			func(d outletDeps) (outlet.Sink, error) { return postgres.New(*o, d.sensor, d.guard) }, nil})
 	}
 	for i := range c.Syslog {
 		o := &c.Syslog[i].Config

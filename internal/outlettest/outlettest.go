@@ -109,6 +109,35 @@ func Wait(t testing.TB, o *outlet.Outlet, n int) outlet.Stats {
 	}
 }
 
+// Try sends one row once, and returns what the sink says.
+func Try(t testing.TB, cfg outlet.Config, sink outlet.Sink) error {
+	t.Helper()
+	said := make(chan error, 1)
+	start(t, cfg, observed{sink, said}, 1, Row)
+	select {
+	case err := <-said:
+		return err
+	case <-time.After(Limit):
+		t.Fatal("nothing was sent")
+		return nil
+	}
+}
+
+// observed tells the first thing that a sink says.
+type observed struct {
+	outlet.Sink
+	said chan error
+}
+
+func (o observed) Send(ctx context.Context, b *outlet.Batch) error {
+	err := o.Sink.Send(ctx, b)
+	select {
+	case o.said <- err:
+	default:
+	}
+	return err
+}
+
 // Deliver is Start and Wait.
 func Deliver(t testing.TB, cfg outlet.Config, sink outlet.Sink, n int) outlet.Stats {
 	t.Helper()

@@ -115,7 +115,7 @@ func (p *Proxy) serve(c net.Conn) {
 	}
 	_, release = p.hold(back)
 	defer release()
-	there, here := p.budget(60_000), p.budget(3_000)
+	there, here := p.budget(200_000), p.budget(3_000)
 	var wg sync.WaitGroup
 	wg.Go(func() { p.pipe(back, c, there, c, back) })
 	wg.Go(func() { p.pipe(c, back, here, c, back) })
@@ -126,7 +126,7 @@ func (p *Proxy) serve(c net.Conn) {
 func (p *Proxy) budget(most int) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.left.Load() <= 0 || p.rand.IntN(3) > 0 {
+	if p.left.Load() <= 0 || p.rand.IntN(3) == 0 {
 		return -1
 	}
 	return int64(p.rand.IntN(most))

@@ -13,6 +13,7 @@ package outlet
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -82,11 +83,12 @@ func (o *Outlet) Wants(t *detect.Transaction) bool {
 
 // Detection says whether a list, policy or the model has something against t.
 func Detection(t *detect.Transaction) bool {
-	switch t.Verdict.Origin {
-	case detect.OriginBlockList, detect.OriginModel, detect.OriginRebinding, detect.OriginLookalike:
-		return t.Verdict.Action != detect.Pass
-	}
-	return false
+	return t.Verdict.Action != detect.Pass && slices.Contains(DetectionOrigins(), t.Verdict.Origin)
+}
+
+// DetectionOrigins are those of detections.
+func DetectionOrigins() []detect.Origin {
+	return []detect.Origin{detect.OriginBlockList, detect.OriginModel, detect.OriginRebinding, detect.OriginLookalike}
 }
 
 // Consume brings t to the spool, with as much of its client as may be kept.

@@ -55,7 +55,7 @@ func (s *Sink) Send(ctx context.Context, b *outlet.Batch) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // all was sent, or the batch is sent again
 	if err := s.stream(conn, b); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err() // why the connection broke

@@ -61,7 +61,7 @@ func (s *Sink) Send(ctx context.Context, b *outlet.Batch) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // all was sent, or the batch is sent again
 	long, err := s.write(conn, b)
 	if err == nil {
 		err = s.confirm(conn)
