@@ -112,6 +112,7 @@ integration:
 	./testdata/integration/syslog.sh
 	./testdata/integration/dnstap.sh
 	./testdata/integration/s3.sh
+	./testdata/integration/alerts.sh
 
 ## mutations: damage the built-in model's bundle 10,000 times, and see each refused
 mutations:

@@ -47,7 +47,9 @@ type config struct {
 	// Store is the passive DNS database that weir query asks.
 	Store store.Config `yaml:"store"`
 	// Outlets are where transactions go beside files and database. (start)
-	Outlets outletsConfig  `yaml:"outlets"`
+	Outlets outletsConfig `yaml:"outlets"`
+	// Alerts says what is worth one, and who is told. (start)
+	Alerts  alertsConfig   `yaml:"alerts"`
 	Capture capture.Config `yaml:"capture"`
 	Admin   web.Config     `yaml:"admin"`
 	Sandbox sandbox.Config `yaml:"sandbox"`
@@ -123,6 +125,7 @@ func defaultConfig() config {
 		Enrich:   enrich.DefaultConfig(),
 		RPZOut:   rpz.DefaultConfig(),
 		Store:    store.DefaultConfig(),
+		Alerts:   defaultAlerts(),
 		Capture:  capture.DefaultConfig(),
 		Admin:    web.DefaultConfig(),
 	}
@@ -204,6 +207,7 @@ func checkConfig(cfg *config, doc *document) error {
 	doc.add("privacy", cfg.Privacy.Validate())
 	doc.add("enrich", cfg.Enrich.Validate())
 	cfg.Outlets.check(doc)
+	cfg.Alerts.check(cfg, doc)
 	doc.add("store", cfg.Store.Validate())
 	doc.add("capture", cfg.Capture.Validate())
 	doc.add("rpz_out", cfg.RPZOut.Validate())

@@ -49,6 +49,11 @@ func TestDefaultsFileIsTheDefaults(t *testing.T) {
 		}
 	}
 	got.Outlets = outletsConfig{}
+	// So do those of a rule and a receiver of alerts.
+	if a := got.Alerts; len(a.Rules) != 1 || !a.Rules[0].Disabled || len(a.Receivers) != 1 || !a.Receivers[0].Disabled {
+		t.Errorf("alerts = %+v, want one disabled example of a rule and of a receiver", a)
+	}
+	got.Alerts.Rules, got.Alerts.Receivers = nil, nil
 	clearEmpty(reflect.ValueOf(&got).Elem())
 	clearEmpty(reflect.ValueOf(&want).Elem())
 	if !reflect.DeepEqual(got, want) {

@@ -35,6 +35,7 @@ func (s *service) routes() []web.Route {
 		s.explainRoutes(),
 		s.recordRoutes(),
 		s.dashboardRoutes(),
+		s.alertRoutes(),
 	)
 }
 

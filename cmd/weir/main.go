@@ -54,6 +54,7 @@ type commands struct {
 	Features    featuresCmd    `cmd:"" help:"Write the feature matrix of names, for training."`
 	Lists       listsCmd       `cmd:"" help:"Look into lists."`
 	Allow       allowCmd       `cmd:"" help:"Let a name through for a while, against lists and model."`
+	Alerts      alertsCmd      `cmd:"" help:"Say what alerts there are; try receivers; acknowledge and silence."`
 	Status      statusCmd      `cmd:"" help:"Say how a running weir is: listeners, upstreams, lists, model, records."`
 	Demo        demoCmd        `cmd:"" help:"Show weir at work on a made-up network, on this machine alone."`
 	Dashboard   dashboardCmd   `cmd:"" help:"Print a link that logs in to the dashboard of a running weir."`

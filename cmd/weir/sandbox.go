@@ -33,6 +33,7 @@ func (c *config) paths(configFile string) (p sandbox.Paths) {
 		c.Detect.Model.Path, c.Detect.Model.ShadowPath, c.Store.TokenFile, c.Privacy.KeyFile,
 	}
 	read = append(append(read, c.Outlets.files()...), c.Enrich.Paths()...)
+	read = append(read, c.Alerts.files()...)
 	for _, l := range c.Lists {
 		read = append(read, l.File, l.AuthKeyFile)
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/alert"
+	"github.com/weirdns/weir/alert/outbox"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/detect/allow"
 	"github.com/weirdns/weir/enrich"
@@ -158,7 +160,9 @@ type service struct {
 	privacy   *privacy.Guard
 	findings  *findings
 	context   *enrich.Enricher
-	senders   []task       // the outlets' side that sends
+	senders   []task        // the outlets' side that sends
+	alerts    *alert.Engine // nil: off, or no place for it
+	outboxes  []*outbox.Outbox
 	store     *store.Store // nil: off, or no place for it
 	tally     *tally.Tally // beside the store
 	token     string       // for the store on the admin listener; "": none
@@ -273,6 +277,9 @@ func (s *service) openRecords(cfg *config) error {
 	if err != nil {
 		return err
 	}
+	if s.alerts != nil {
+		sinks = append(sinks, s.alerts)
+	}
 	if s.findings, err = newFindings(cfg, s.registry, true, sinks); err != nil {
 		return err
 	}
@@ -315,6 +322,11 @@ func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 		s.live = live.New(s.privacy, s.registry)
 		out = append(out, pdns.QueuedOutput{Output: s.live, QueueBytes: liveQueue})
 	}
+	if alerts, err := s.openAlerts(cfg); err != nil {
+		return nil, err
+	} else if alerts != nil {
+		out = append(out, *alerts)
+	}
 	outlets, tasks, err := cfg.Outlets.open(cfg, s.privacy, s.log, s.registry)
 	s.senders = tasks
 	return append(out, outlets...), err
@@ -349,6 +361,9 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 	}
 	back = append(back, task{"records", s.runRecords}, task{"privacy", s.privacy.Run})
 	back = append(back, s.senders...)
+	for _, box := range s.outboxes {
+		back = append(back, task{"alerts to " + box.Name(), box.Run})
+	}
 	err := runStages(ctx, front, back)
 	s.log.Info("weir stopped", zap.Error(err))
 	return err
@@ -429,6 +444,7 @@ func rehearse(cfg *config) error {
 	_, err = newUpstreams(cfg.Resolver.Upstream, log, reg)
 	late("", err)
 	late("", cfg.Outlets.rehearse())
+	late("", cfg.Alerts.rehearse())
 	late("privacy.", cfg.Privacy.CheckFiles())
 	if tables, err := loadContext(cfg); err == nil {
 		late("enrich: ", tables.Close())

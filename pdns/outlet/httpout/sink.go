@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -124,7 +123,7 @@ func (s *Sink) Send(ctx context.Context, b *outlet.Batch) error {
 	}
 	defer resp.Body.Close()
 	reply, err := io.ReadAll(io.LimitReader(resp.Body, maxReply))
-	if err := status(resp); err != nil {
+	if err := outlet.CheckStatus(resp); err != nil {
 		return err
 	}
 	if err != nil {
@@ -166,31 +165,6 @@ func withoutURL(err error) error {
 		return e.Err
 	}
 	return err
-}
-
-// status judges the answer. What the service says in words stays unsaid: it may
-// quote what was sent.
-func status(r *http.Response) error {
-	err := fmt.Errorf("the service answers %d", r.StatusCode)
-	switch c := r.StatusCode; {
-	case c >= 200 && c <= 299:
-		return nil
-	case c == http.StatusBadRequest, c == http.StatusRequestEntityTooLarge, c == http.StatusUnprocessableEntity:
-		return &outlet.Refused{Err: err}
-	case c == http.StatusTooManyRequests, c == http.StatusServiceUnavailable:
-		return &outlet.Later{After: retryAfter(r.Header.Get("Retry-After")), Err: err}
-	}
-	return err
-}
-
-func retryAfter(text string) time.Duration {
-	if n, err := strconv.Atoi(text); err == nil && n >= 0 && n <= 86400 {
-		return time.Duration(n) * time.Second
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return time.Until(at)
-	}
-	return 0
 }
 
 // bulkReply reads what the bulk interface says of each row. A row that is there

@@ -1,0 +1,410 @@
+package notify_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirdns/weir/alert"
+	"github.com/weirdns/weir/alert/notify"
+	"github.com/weirdns/weir/internal/dnstest"
+	"github.com/weirdns/weir/pdns/outlet"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func config(kind string) notify.Config {
+	c := notify.DefaultConfig()
+	c.Name, c.Kind = "test", kind
+	return c
+}
+
+// sample is a notification whose texts try to be more than text.
+func sample() *alert.Notification {
+	n := alert.Sample("host.example", "0123456789abcdef", time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC))
+	n.Reason, n.Alert.Rule, n.Alert.Severity, n.Alert.By, n.Alert.Key = alert.ReasonFires, "infected", alert.Critical, "client", "192.0.2.7"
+	n.Subject = "<!channel> infected & *bold* [x](http://evil.example)"
+	n.Body = "line one <script>\n\n.line two ü\n"
+	return n
+}
+
+func secret(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func sender(t *testing.T, c notify.Config) notify.Sender {
+	t.Helper()
+	s, err := notify.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// within is a context with more time than anything here needs.
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// request is what a server got.
+type request struct {
+	path   string
+	header http.Header
+	body   map[string]any
+}
+
+// serve answers with status and what answer adds, and gives what it got.
+func serve(t *testing.T, status int, answer func(w http.ResponseWriter)) (*httptest.Server, chan request) {
+	t.Helper()
+	got := make(chan request, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		raw, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		req := request{path: r.URL.Path, header: r.Header}
+		text := strings.TrimSuffix(strings.TrimPrefix(string(raw), "["), "]")
+		if err := json.Unmarshal([]byte(text), &req.body); err != nil {
+			t.Errorf("no JSON: %s", raw)
+		}
+		got <- req
+		if answer != nil {
+			answer(w)
+		}
+		w.WriteHeader(status)
+	}))
+	t.Cleanup(s.Close)
+	return s, got
+}
+
+// at follows keys into a JSON document; numbers count elements.
+func at(v any, path string) any {
+	for _, key := range strings.Split(path, ".") {
+		switch x := v.(type) {
+		case map[string]any:
+			v = x[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(x) {
+				return nil
+			}
+			v = x[i]
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+func TestEachServiceGetsItsOwnDocument(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(c *notify.Config, url string)
+		over   bool
+		path   string
+		want   map[string]any
+		header map[string]string
+	}{
+		{name: "webhook", path: "/hook", change: func(c *notify.Config, url string) {
+			c.Kind, c.URL, c.TokenFile = notify.Webhook, url+"/hook", secret(t, "s3cret")
+		}, want: map[string]any{"id": "0123456789abcdef-1", "alert.rule": "infected", "alert.severity": "critical", "alert.key": "192.0.2.7", "host": "host.example"},
+			header: map[string]string{"Authorization": "Bearer s3cret", "Idempotency-Key": "0123456789abcdef-1", "Content-Type": "application/json"}},
+		{name: "cloudevents", path: "/", change: func(c *notify.Config, url string) { c.Kind, c.URL, c.Format = notify.Webhook, url+"/", "cloudevents" },
+			want: map[string]any{"specversion": "1.0", "id": "0123456789abcdef-1", "source": "/weir/host.example", "type": "org.weirdns.alert.new",
+				"time": "2026-03-01T12:00:00Z", "data.alert.id": "0123456789abcdef", "datacontenttype": "application/json"},
+			header: map[string]string{"Content-Type": "application/cloudevents+json; charset=utf-8"}},
+		{name: "slack", path: "/services/T/B/X", change: func(c *notify.Config, url string) {
+			c.Kind, c.URLFile = notify.Slack, secret(t, url+"/services/T/B/X")
+		}, want: map[string]any{"text": "&lt;!channel&gt; infected &amp; *bold* [x](http://evil.example)", "unfurl_links": false, "attachments.0.text": "line one &lt;script&gt;\n\n.line two ü\n"}},
+		{name: "teams", path: "/", change: func(c *notify.Config, url string) { c.Kind, c.URL = notify.Teams, url+"/" },
+			want: map[string]any{"type": "message", "attachments.0.contentType": "application/vnd.microsoft.card.adaptive", "attachments.0.content.type": "AdaptiveCard",
+				"attachments.0.content.body.0.text": `&lt;!channel> infected & \*bold\* \[x\](http://evil.example)`, "attachments.0.content.body.2.text": ".line two ü"}},
+		{name: "pagerduty", path: "/v2/enqueue", change: func(c *notify.Config, url string) {
+			c.Kind, c.URL, c.TokenFile = notify.PagerDuty, url+"/v2/enqueue", secret(t, "key")
+		}, want: map[string]any{"routing_key": "key", "event_action": "trigger", "dedup_key": "0123456789abcdef", "payload.severity": "critical", "payload.source": "host.example"}},
+		{name: "pagerduty, over", over: true, path: "/v2/enqueue", change: func(c *notify.Config, url string) {
+			c.Kind, c.URL, c.TokenFile = notify.PagerDuty, url+"/v2/enqueue", secret(t, "key")
+		}, want: map[string]any{"event_action": "resolve", "dedup_key": "0123456789abcdef"}},
+		{name: "telegram", path: "/botkey/sendMessage", change: func(c *notify.Config, url string) {
+			c.Kind, c.URL, c.TokenFile, c.Chat = notify.Telegram, url, secret(t, "key"), "-100"
+		}, want: map[string]any{"chat_id": "-100", "link_preview_options.is_disabled": true, "parse_mode": nil}},
+		{name: "alertmanager", path: "/api/v2/alerts", change: func(c *notify.Config, url string) { c.Kind, c.URL = notify.Alertmanager, url+"/" },
+			want: map[string]any{"labels.alertname": "infected", "labels.severity": "critical", "labels.client": "192.0.2.7", "endsAt": "2026-03-01T12:05:00Z", "startsAt": "2026-03-01T12:00:00Z"}},
+	} {
+		s, got := serve(t, http.StatusAccepted, nil)
+		conf := config("")
+		c.change(&conf, s.URL)
+		n := sample()
+		if c.over {
+			n.Reason, n.Alert.State = alert.ReasonOver, alert.Resolved
+		}
+		if err := sender(t, conf).Send(within(t), n); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+			continue
+		}
+		r := <-got
+		if r.path != c.path {
+			t.Errorf("%s: path %s, want %s", c.name, r.path, c.path)
+		}
+		for path, want := range c.want {
+			if v := at(r.body, path); v != want {
+				t.Errorf("%s: %s is %v, want %v", c.name, path, v, want)
+			}
+		}
+		for name, want := range c.header {
+			if v := r.header.Get(name); v != want {
+				t.Errorf("%s: header %s is %q, want %q", c.name, name, v, want)
+			}
+		}
+	}
+}
+
+func TestAnswersSayWhetherToTryAgain(t *testing.T) {
+	for _, c := range []struct {
+		status  int
+		answer  func(w http.ResponseWriter)
+		refused bool
+		after   time.Duration
+	}{
+		{status: 500}, {status: 404}, {status: 401}, {status: 302, answer: func(w http.ResponseWriter) { w.Header().Set("Location", "http://192.0.2.1/") }},
+		{status: 400, refused: true}, {status: 413, refused: true},
+		{status: 429, after: 7 * time.Second, answer: func(w http.ResponseWriter) { w.Header().Set("Retry-After", "7") }},
+	} {
+		s, _ := serve(t, c.status, c.answer)
+		conf := config(notify.Telegram)
+		conf.URL, conf.TokenFile, conf.Chat = s.URL, secret(t, "t0ken"), "1"
+		err := sender(t, conf).Send(within(t), sample())
+		var no *outlet.Refused
+		var later *outlet.Later
+		if err == nil || errors.As(err, &no) != c.refused || errors.As(err, &later) && later.After != c.after {
+			t.Errorf("%d: %v (refused %v, later %+v)", c.status, err, no != nil, later)
+		}
+		if err != nil && strings.Contains(err.Error(), "t0ken") {
+			t.Errorf("%d: the error has the token: %v", c.status, err)
+		}
+	}
+	// Telegram says it in its body.
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, `{"ok":false,"parameters":{"retry_after":11}}`)
+	}))
+	defer s.Close()
+	conf := config(notify.Telegram)
+	conf.URL, conf.TokenFile, conf.Chat = s.URL, secret(t, "t0ken"), "1"
+	var later *outlet.Later
+	if err := sender(t, conf).Send(within(t), sample()); !errors.As(err, &later) || later.After != 11*time.Second {
+		t.Errorf("a wait in the body: %v", err)
+	}
+	// One that is not there, and its secret address.
+	s.Close()
+	if err := sender(t, conf).Send(within(t), sample()); err == nil || strings.Contains(err.Error(), "t0ken") {
+		t.Errorf("nobody there: %v", err)
+	}
+}
+
+func TestASlowServiceIsGivenUp(t *testing.T) {
+	hold := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }))
+	defer s.Close()
+	defer close(hold)
+	conf := config(notify.Webhook)
+	conf.URL = s.URL
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := sender(t, conf).Send(ctx, sample()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestSyslogIsOneMessage(t *testing.T) {
+	check := func(what, got string) {
+		t.Helper()
+		head, body, _ := strings.Cut(got, `{"id"`)
+		if !strings.HasPrefix(head, "<26>1 2026-03-01T12:00:00.000000Z host.example weir ") || !strings.Contains(head, " new - <!channel> infected") || strings.Contains(got, "\n") {
+			t.Errorf("%s: %q", what, got)
+		}
+		var n alert.Notification
+		if err := json.Unmarshal([]byte(`{"id"`+body), &n); err != nil || n.Alert.Rule != "infected" {
+			t.Errorf("%s: %v: %s", what, err, body)
+		}
+	}
+	// The hour is not up to chance, and neither is the length.
+	long := sample()
+	for range 9 {
+		long.Alert.Events = append(long.Alert.Events, long.Alert.Events[0])
+	}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	conf := config(notify.Syslog)
+	conf.Syslog.Address = "udp://" + udp.LocalAddr().String()
+	unixPath := filepath.Join(t.TempDir(), "log")
+	unix, err := net.ListenPacket("unixgram", unixPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close()
+	local := config(notify.Syslog)
+	local.Syslog.Address = "unix://" + unixPath
+	for what, c := range map[string]struct {
+		conf notify.Config
+		from net.PacketConn
+	}{"udp": {conf, udp}, "unix": {local, unix}} {
+		if err := sender(t, c.conf).Send(within(t), long); err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		buf := make([]byte, 65536)
+		_ = c.from.SetReadDeadline(time.Now().Add(60 * time.Second))
+		n, _, err := c.from.ReadFrom(buf)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if n > 2000 {
+			t.Errorf("%s: %d octets, want 2000 at most", what, n)
+		}
+		check(what, string(buf[:n]))
+	}
+	id := dnstest.NewIdentity(t, "127.0.0.1")
+	for _, scheme := range []string{"tcp", "tls"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		if scheme == "tls" {
+			l = serverTLS(t, l, id)
+		}
+		got := make(chan string, 1)
+		go func() {
+			defer close(got)
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			defer conn.Close()
+			_ = conn.SetDeadline(time.Now().Add(60 * time.Second))
+			all, _ := io.ReadAll(conn)
+			got <- string(all)
+		}()
+		c := config(notify.Syslog)
+		c.Syslog.Address, c.TLS.CAFile = scheme+"://"+l.Addr().String(), id.CAFile
+		if err := sender(t, c).Send(within(t), sample()); err != nil {
+			t.Errorf("%s: %v", scheme, err)
+			continue
+		}
+		text := <-got
+		length, message, _ := strings.Cut(text, " ")
+		if length != fmt.Sprint(len(message)) {
+			t.Errorf("%s: length %s before %d octets", scheme, length, len(message))
+		}
+		check(scheme, message)
+	}
+	conf.Syslog.Address = "unix://" + filepath.Join(t.TempDir(), "none")
+	if err := sender(t, conf).Send(within(t), sample()); err == nil {
+		t.Error("nobody there, and no error")
+	}
+}
+
+func TestAProgramGetsTheNotification(t *testing.T) {
+	dir := t.TempDir()
+	script := filepath.Join(dir, "told")
+	if err := os.WriteFile(script, []byte("#!/bin/sh\nread -r line; printf '%s|%s|%s' \"$1\" \"$WEIR_ALERT_ID\" \"$line\" >\""+dir+"/got\"; env >\""+dir+"/env\"; exit $2\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	conf := config(notify.Exec)
+	conf.Exec.Command = []string{script, "a b; $(id)", "0"}
+	t.Setenv("SECRET_OF_WEIR", "x")
+	if err := sender(t, conf).Send(within(t), sample()); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "got"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.SplitN(string(got), "|", 3)
+	var n alert.Notification
+	if len(parts) != 3 || parts[0] != "a b; $(id)" || parts[1] != "0123456789abcdef-1" || json.Unmarshal([]byte(parts[2]), &n) != nil || n.Alert.Rule != "infected" {
+		t.Errorf("it got %s", got)
+	}
+	if env, err := os.ReadFile(filepath.Join(dir, "env")); err != nil || strings.Contains(string(env), "SECRET_OF_WEIR") {
+		t.Errorf("its environment (%v): %s", err, env)
+	}
+	conf.Exec.Command[2] = "3"
+	if err := sender(t, conf).Send(within(t), sample()); err == nil || !strings.Contains(err.Error(), "exit status 3") {
+		t.Errorf("a program that fails: %v", err)
+	}
+	conf.Exec.Command = []string{"/bin/sh", "-c", "exec sleep 600"}
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := sender(t, conf).Send(ctx, sample()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a program that hangs: %v", err)
+	}
+	conf.Exec.Command = []string{filepath.Join(dir, "none")}
+	if err := sender(t, conf).Send(within(t), sample()); err == nil {
+		t.Error("no program, and no error")
+	}
+}
+
+func TestEveryMistakeIsNamed(t *testing.T) {
+	for want, change := range map[string]func(c *notify.Config){
+		"kind: must be one of":           func(c *notify.Config) { c.Kind = "pigeon" },
+		"name: must":                     func(c *notify.Config) { c.Name = "No" },
+		"timeout: must":                  func(c *notify.Config) { c.Timeout = 0 },
+		"retry_max: must":                func(c *notify.Config) { c.RetryMax = 0 },
+		"max_waiting: must":              func(c *notify.Config) { c.MaxWaiting = 0 },
+		"max_age: must":                  func(c *notify.Config) { c.MaxAge = 0 },
+		"url: webhook needs one":         func(c *notify.Config) { c.URL = "" },
+		"url: either":                    func(c *notify.Config) { c.URLFile = "x" },
+		"url: must be like":              func(c *notify.Config) { c.URL = "ftp://x" },
+		"url: must not hold":             func(c *notify.Config) { c.URL = "https://user:hunter2@x" },
+		"format: must":                   func(c *notify.Config) { c.Format = "xml" },
+		"tls.cert_file: ":                func(c *notify.Config) { c.TLS.CertFile = "x" },
+		"token_file: pagerduty":          func(c *notify.Config) { c.Kind = notify.PagerDuty },
+		"chat: telegram":                 func(c *notify.Config) { c.Kind = notify.Telegram },
+		"mail.server: ":                  func(c *notify.Config) { c.Kind = notify.Mail },
+		"mail.from: ":                    func(c *notify.Config) { c.Kind = notify.Mail; c.Mail.Server = "x:25" },
+		"mail.to: ":                      func(c *notify.Config) { c.Kind = notify.Mail },
+		"mail.to[0]: ":                   func(c *notify.Config) { c.Kind = notify.Mail; c.Mail.To = []string{"x\ny"} },
+		"mail.security: ":                func(c *notify.Config) { c.Kind = notify.Mail; c.Mail.Security = "" },
+		"mail.user: ":                    func(c *notify.Config) { c.Kind = notify.Mail; c.Mail.User = "x" },
+		"syslog.address: ":               func(c *notify.Config) { c.Kind = notify.Syslog; c.Syslog.Address = "udp://x" },
+		"syslog.facility: ":              func(c *notify.Config) { c.Kind = notify.Syslog; c.Syslog.Facility = "mail" },
+		"exec.command: must be a progra": func(c *notify.Config) { c.Kind = notify.Exec; c.Exec.Command = []string{"sh"} },
+	} {
+		c := config(notify.Webhook)
+		c.URL = "https://hooks.example/x"
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+	c := config(notify.Slack)
+	c.URLFile = secret(t, "no url, but hunter2")
+	if _, err := notify.New(c); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("a file without a URL: %v", err)
+	}
+}
