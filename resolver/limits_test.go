@@ -66,6 +66,59 @@ func TestCookiesOfClients(t *testing.T) {
 	}
 }
 
+// Behind a proxy a cookie is still asked for, and is its client's, not the proxy's
+// (Unbound CVE-2026-54478: the check was skipped).
+func TestACookieBehindAProxyIsItsClients(t *testing.T) {
+	s := start(t, answersA("www.example. 300 A 192.0.2.1"), nil, func(c *resolver.Config) {
+		c.Cookies.Require = true
+		c.ProxyProtocol, c.Allow = []string{"127.0.0.1"}, []string{"198.51.100.0/24"}
+	})
+	ask := func(client, cookie string) *dns.Msg {
+		t.Helper()
+		raw, err := net.Dial("udp", s.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer raw.Close()
+		m := new(dns.Msg).SetQuestion("www.example.", dns.TypeA)
+		withCookie(cookie)(m)
+		wire, err := m.Pack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, 4096)
+		var n int
+		for range 20 { // a packet may get lost on a busy machine
+			if _, err = raw.Write(append(proxyHeader(client), wire...)); err != nil {
+				t.Fatal(err)
+			}
+			_ = raw.SetReadDeadline(time.Now().Add(2 * time.Second))
+			if n, err = raw.Read(buf); err == nil {
+				break
+			}
+		}
+		r := new(dns.Msg)
+		if err == nil {
+			err = r.Unpack(buf[:n])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	first := ask("198.51.100.7", ours)
+	good := cookieOf(first)
+	if first.Rcode != dns.RcodeBadCookie || len(good) != 48 {
+		t.Fatalf("client cookie alone: want BADCOOKIE with a cookie of 24 octets\n%s", first)
+	}
+	if r := ask("198.51.100.7", good); r.Rcode != 0 || len(r.Answer) != 1 {
+		t.Errorf("with its cookie: want the answer\n%s", r)
+	}
+	if r := ask("198.51.100.8", good); r.Rcode != dns.RcodeBadCookie {
+		t.Errorf("another client with that cookie: %s, want BADCOOKIE", dns.RcodeToString[r.Rcode])
+	}
+}
+
 // flood sends n queries over UDP and counts what comes back. A query that is
 // never answered is one that was counted as limited.
 func flood(t *testing.T, s *server, n int, change func(*dns.Msg)) (whole, truncated, nothing int) {
