@@ -108,6 +108,7 @@ e2e: build
 ## integration: outlets against the real services, as far as they can be had
 integration:
 	./testdata/integration/kafka.sh
+	./testdata/integration/clickhouse.sh
 	./testdata/integration/postgres.sh
 	./testdata/integration/syslog.sh
 	./testdata/integration/dnstap.sh

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/outlet"
+	"github.com/weirdns/weir/pdns/outlet/clickhouse"
 	"github.com/weirdns/weir/pdns/outlet/dnstap"
 	"github.com/weirdns/weir/pdns/outlet/httpout"
 	"github.com/weirdns/weir/pdns/outlet/kafka"
@@ -20,12 +21,13 @@ import (
 
 // outletsConfig are the services that transactions are sent to, by kind.
 type outletsConfig struct {
-	HTTP     []httpOutlet     `yaml:"http"`
-	Kafka    []kafkaOutlet    `yaml:"kafka"`
-	Postgres []postgresOutlet `yaml:"postgres"`
-	Syslog   []syslogOutlet   `yaml:"syslog"`
-	Dnstap   []dnstapOutlet   `yaml:"dnstap"`
-	Parquet  []parquetOutlet  `yaml:"parquet"`
+	HTTP       []httpOutlet       `yaml:"http"`
+	Kafka      []kafkaOutlet      `yaml:"kafka"`
+	ClickHouse []clickhouseOutlet `yaml:"clickhouse"`
+	Postgres   []postgresOutlet   `yaml:"postgres"`
+	Syslog     []syslogOutlet     `yaml:"syslog"`
+	Dnstap     []dnstapOutlet     `yaml:"dnstap"`
+	Parquet    []parquetOutlet    `yaml:"parquet"`
 }
 
 // httpOutlet knows the defaults of an element, as the YAML reader wants it.
@@ -40,6 +42,12 @@ type kafkaOutlet struct {
 }
 
 func (c *kafkaOutlet) setDefaults() { c.Config = kafka.DefaultConfig() }
+
+type clickhouseOutlet struct {
+	clickhouse.Config `yaml:",inline"`
+}
+
+func (c *clickhouseOutlet) setDefaults() { c.Config = clickhouse.DefaultConfig() }
 
 type postgresOutlet struct {
 	postgres.Config `yaml:",inline"`
@@ -92,6 +100,11 @@ func (c *outletsConfig) all() (out []outletKind) {
 		o := &c.Kafka[i].Config
 		out = append(out, outletKind{fmt.Sprintf("outlets.kafka[%d]", i), o.Config, o.Validate, o.Files,
 			func(d outletDeps) (outlet.Sink, error) { return kafka.New(*o, d.guard) }, nil})
+	}
+	for i := range c.ClickHouse {
+		o := &c.ClickHouse[i].Config
+		out = append(out, outletKind{fmt.Sprintf("outlets.clickhouse[%d]", i), o.Config, o.Validate, o.Files,
+			func(d outletDeps) (outlet.Sink, error) { return clickhouse.New(*o, d.sensor, d.guard) }, nil})
 	}
 	for i := range c.Postgres {
 		o := &c.Postgres[i].Config

@@ -37,6 +37,7 @@ var level = map[string]int{
 	"pdns/outlet":            6,
 	"pdns/outlet/httpout":    7,
 	"pdns/outlet/kafka":      7,
+	"pdns/outlet/clickhouse": 7,
 	"pdns/outlet/postgres":   7,
 	"pdns/outlet/parquetout": 7,
 	"pdns/outlet/syslog":     7,
@@ -94,6 +95,7 @@ var home = map[string]string{
 	"github.com/gaissmai/bart":                                "detect", // clients to groups, by the longest prefix
 	"github.com/cockroachdb/pebble/v2":                        "pdns/store",
 	"github.com/twmb/franz-go":                                "pdns/outlet/kafka",
+	"github.com/ClickHouse/ch-go":                             "pdns/outlet/clickhouse",
 	"github.com/jackc/pgx/v5":                                 "pdns/outlet/postgres",
 	"github.com/parquet-go/parquet-go":                        "pdns/outlet/parquetout",
 	"github.com/minio/minio-go/v7":                            "pdns/outlet/parquetout", // only how requests are signed

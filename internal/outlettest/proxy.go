@@ -129,7 +129,7 @@ func (p *Proxy) budget(most int) int64 {
 	if p.left.Load() <= 0 || p.rand.IntN(3) == 0 {
 		return -1
 	}
-	return int64(p.rand.IntN(most))
+	return int64(p.rand.IntN(most >> p.rand.IntN(8))) // small ones as often as large ones
 }
 
 func (p *Proxy) pipe(to, from net.Conn, budget int64, both ...net.Conn) {
