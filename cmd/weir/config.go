@@ -19,6 +19,7 @@ import (
 	"github.com/weirdns/weir/resolver"
 	"github.com/weirdns/weir/rpz"
 	"github.com/weirdns/weir/sandbox"
+	"github.com/weirdns/weir/unusual"
 	"github.com/weirdns/weir/web"
 	"go.uber.org/zap/zapcore"
 
@@ -42,6 +43,8 @@ type config struct {
 	Privacy privacy.Config `yaml:"privacy"`
 	// Enrich is what is known of addresses beside.
 	Enrich enrich.Config `yaml:"enrich"`
+	// Unusual ranks what is least usual of a day. (start)
+	Unusual unusual.Config `yaml:"unusual"`
 	// RPZOut is the zone file for other servers. (start)
 	RPZOut rpz.Config `yaml:"rpz_out"`
 	// Store is the passive DNS database that weir query asks.
@@ -123,6 +126,7 @@ func defaultConfig() config {
 		Records:  records,
 		Privacy:  privacy.DefaultConfig(),
 		Enrich:   enrich.DefaultConfig(),
+		Unusual:  unusual.DefaultConfig(),
 		RPZOut:   rpz.DefaultConfig(),
 		Store:    store.DefaultConfig(),
 		Alerts:   defaultAlerts(),
@@ -206,6 +210,7 @@ func checkConfig(cfg *config, doc *document) error {
 	doc.add("records", cfg.Records.Validate())
 	doc.add("privacy", cfg.Privacy.Validate())
 	doc.add("enrich", cfg.Enrich.Validate())
+	doc.add("unusual", cfg.Unusual.Validate())
 	cfg.Outlets.check(doc)
 	cfg.Alerts.check(cfg, doc)
 	doc.add("store", cfg.Store.Validate())

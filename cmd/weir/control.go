@@ -36,6 +36,7 @@ func (s *service) routes() []web.Route {
 		s.recordRoutes(),
 		s.dashboardRoutes(),
 		s.alertRoutes(),
+		s.unusualRoutes(),
 	)
 }
 

@@ -49,6 +49,8 @@ type commands struct {
 	Query       queryCmd       `cmd:"" help:"Ask the passive DNS database: records of a name, a subtree, an address or a network."`
 	Investigate investigateCmd `cmd:"" help:"Say all that is known of a client or a name, as a tree."`
 	Stats       statsCmd       `cmd:"" help:"Say what passes a running weir: by minute, response code, domain, client."`
+	Unusual     unusualCmd     `cmd:"" help:"Say what is least usual of a day, the most unusual first, and why."`
+	Feedback    feedbackCmd    `cmd:"" help:"Say what an entry of weir unusual is."`
 	Score       scoreCmd       `cmd:"" help:"Judge names and print one JSON object for each."`
 	Explain     explainCmd     `cmd:"" help:"Say what is known of names and why: lists, score, what moved it, and the decision."`
 	Features    featuresCmd    `cmd:"" help:"Write the feature matrix of names, for training."`

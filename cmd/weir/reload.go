@@ -169,6 +169,7 @@ func (s *service) warnFixed(next *config) {
 		{"detect.behaviour.max_pairs", s.started.Detect.Behaviour.MaxPairs != next.Detect.Behaviour.MaxPairs},
 		{"rpz_out", !reflect.DeepEqual(s.started.RPZOut, next.RPZOut)},
 		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
+		{"unusual", s.started.Unusual != next.Unusual},
 		{"store", !reflect.DeepEqual(s.started.Store, next.Store)},
 		{"admin", !reflect.DeepEqual(s.started.Admin, next.Admin)},
 	})

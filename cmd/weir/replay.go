@@ -17,6 +17,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/replay"
+	"github.com/weirdns/weir/unusual"
 	"go.uber.org/zap"
 )
 
@@ -26,6 +27,7 @@ type replayCmd struct {
 	Conf          string       `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
 	Compare       string       `placeholder:"FILE" help:"Another configuration: say what it would have done otherwise."`
 	Top           int          `default:"50" help:"How many names are listed."`
+	Unusual       int          `placeholder:"N" help:"List the N least usual of each day, too."`
 	JSON          bool         `name:"json" help:"Write one JSON object instead of text."`
 	ClientAddress privacy.Mode `default:"truncated" placeholder:"truncated|none|hash|ipcrypt|full" help:"How much of clients' addresses the report holds."`
 }
@@ -35,6 +37,9 @@ func (c *replayCmd) Validate() error {
 	if c.Top < 0 {
 		return fmt.Errorf("--top: must not be below 0, got %d", c.Top)
 	}
+	if c.Unusual < 0 || c.Unusual > maxRanking {
+		return fmt.Errorf("--unusual: must be 0 to %d, got %d", maxRanking, c.Unusual)
+	}
 	return nil
 }
 
@@ -42,6 +47,7 @@ func (c *replayCmd) Validate() error {
 type judge struct {
 	detection *detection
 	findings  *findings
+	unusual   *unusual.Tracker
 	report    *replay.Report
 	verdict   detect.Verdict
 }
@@ -51,6 +57,7 @@ type replayed struct {
 	Report     *replay.Report     `json:"report"`
 	Compared   *replay.Report     `json:"compared,omitempty"`
 	Difference *replay.Difference `json:"difference,omitempty"`
+	Unusual    []unusual.Ranking  `json:"unusual,omitempty"`
 	Captures   *capture.Summary   `json:"captures,omitempty"`
 	Logs       *replay.Stats      `json:"logs,omitempty"`
 }
@@ -106,6 +113,11 @@ func (c *replayCmd) judge(conf string) (*judge, *config, error) {
 	if j.findings, err = newFindings(cfg, reg, false, []detect.FindingSink{j.report}); err != nil {
 		return nil, nil, err
 	}
+	if c.Unusual > 0 {
+		if j.unusual, err = unusualOf(cfg, guard, d.detector); err != nil {
+			return nil, nil, err
+		}
+	}
 	return j, cfg, d.load()
 }
 
@@ -139,6 +151,9 @@ func (j *judge) judge(t *detect.Transaction) {
 	judged.Verdict = j.verdict
 	d.Record(&judged)
 	j.findings.watch.Record(&judged)
+	if j.unusual != nil {
+		j.unusual.Record(&judged)
+	}
 	j.report.Add(&t.Query, &j.verdict)
 }
 
@@ -251,6 +266,12 @@ func (r *replayer) write(out io.Writer) error {
 		all.Compared = r.second.finish(r.cmd.Top)
 		r.difference.Finish(r.cmd.Top)
 	}
+	if r.first.unusual != nil {
+		var err error
+		if all.Unusual, err = rankings(r.first.unusual, r.cmd.Unusual); err != nil {
+			return err
+		}
+	}
 	if r.anyCapture {
 		s := r.captures.Summary()
 		all.Captures = &s
@@ -271,6 +292,10 @@ func (r *replayer) write(out io.Writer) error {
 		errs = append(errs, all.Compared.Text(b))
 		fmt.Fprintf(b, "\n--- difference\n\n")
 		errs = append(errs, r.difference.Text(b))
+	}
+	for i := range all.Unusual {
+		fmt.Fprintln(b)
+		errs = append(errs, rankingText(b, &all.Unusual[i]))
 	}
 	if r.anyLog && r.logs.Bad > 0 {
 		fmt.Fprintf(b, "\n%d of %d lines of logs could not be read\n", r.logs.Bad, r.logs.Lines)

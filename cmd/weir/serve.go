@@ -28,6 +28,7 @@ import (
 	"github.com/weirdns/weir/resolver"
 	"github.com/weirdns/weir/resolver/upstream"
 	"github.com/weirdns/weir/rpz"
+	"github.com/weirdns/weir/unusual"
 	"github.com/weirdns/weir/web"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -160,8 +161,9 @@ type service struct {
 	privacy   *privacy.Guard
 	findings  *findings
 	context   *enrich.Enricher
-	senders   []task        // the outlets' side that sends
-	alerts    *alert.Engine // nil: off, or no place for it
+	unusual   *unusual.Tracker // nil: off
+	senders   []task           // the outlets' side that sends
+	alerts    *alert.Engine    // nil: off, or no place for it
 	outboxes  []*outbox.Outbox
 	store     *store.Store // nil: off, or no place for it
 	tally     *tally.Tally // beside the store
@@ -271,6 +273,12 @@ func (s *service) openRecords(cfg *config) error {
 	if s.stateless == nil {
 		if outputs, err = s.outputs(cfg); err != nil {
 			return err
+		}
+		if s.unusual, err = openUnusual(cfg, dir, s.privacy, s.detection.detector, s.log.Named("unusual"), s.registry); err != nil {
+			return err
+		}
+		if s.unusual != nil {
+			outputs = append(outputs, queueUnusual(cfg, s.unusual))
 		}
 	}
 	sinks, tasks, err := findingSinks(cfg, s.privacy, s.log, s.registry, s.stateless != nil)

@@ -19,6 +19,7 @@ import (
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/encode"
 	"github.com/weirdns/weir/pdns/privacy"
+	"github.com/weirdns/weir/unusual"
 	"go.uber.org/zap"
 )
 
@@ -35,6 +36,7 @@ type sniffCmd struct {
 	Transactions  string        `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
 	COF           string        `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
 	Findings      string        `placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers, answers that contradict each other, and what detect.behaviour watches for, and write one JSON line for each; \"-\" is standard output."`
+	Unusual       string        `placeholder:"FILE" help:"Write what is least usual of each day at the end, one JSON object a day; \"-\" is standard output."`
 	Summary       string        `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default for captures if no other output is asked for."`
 	Format        encode.Format `default:"native" placeholder:"native|zeek|zeek_json|eve|ecs|ocsf|spot|csv" help:"Form of the transactions."`
 	ClientAddress privacy.Mode  `default:"truncated" placeholder:"truncated|none|hash|ipcrypt|full" help:"How much of clients' addresses transactions and findings hold. The keys of hash and ipcrypt are in privacy.key_file; without it hash has one that is forgotten at the end."`
@@ -48,13 +50,13 @@ func (c *sniffCmd) Validate() error {
 		return errors.New("--format is the form of the transactions: --transactions FILE, or - for standard output, is missing")
 	}
 	outs := 0
-	for _, out := range []string{c.Transactions, c.COF, c.Findings, c.Summary} {
+	for _, out := range []string{c.Transactions, c.COF, c.Findings, c.Unusual, c.Summary} {
 		if out == "-" {
 			outs++
 		}
 	}
 	if outs > 1 {
-		return errors.New("only one of --transactions, --cof, --findings and --summary can be standard output")
+		return errors.New("only one of --transactions, --cof, --findings, --unusual and --summary can be standard output")
 	}
 	if c.Read != "" && c.Input != "" {
 		return errors.New("only one of --read and FILE")
@@ -152,7 +154,9 @@ type sniffer struct {
 	told      []detect.FindingSink // who was asked for
 	findings  *findings
 	context   *enrich.Enricher
-	lock      *os.File // of the state folder
+	ranked    io.Writer        // what unusual is written to; nil: not asked for
+	unusual   *unusual.Tracker // for ranked
+	lock      *os.File         // of the state folder
 }
 
 // outputs opens what was asked for and returns the sinks.
@@ -188,6 +192,16 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 		s.told = append(s.told, w)
 		s.open.closes(c.Findings, w)
 	}
+	if c.Unusual != "" {
+		var err error
+		if s.ranked, err = s.open.create(c.Unusual, s.std.out); err != nil {
+			return nil, err
+		}
+		if s.unusual, err = unusualOf(s.cfg, s.privacy, s.detection.detector); err != nil {
+			return nil, err
+		}
+		sinks = append(sinks, s.unusual)
+	}
 	if c.Summary != "" {
 		var err error
 		if s.summary, err = s.open.create(c.Summary, s.std.out); err != nil {
@@ -211,7 +225,7 @@ func (s *sniffer) packetFindings() []detect.FindingSink {
 // capture cannot even be opened, no output is touched.
 func (s *sniffer) read(ctx context.Context) (err error) {
 	c := s.cmd
-	if c.Transactions == "" && c.COF == "" && c.Findings == "" && c.Summary == "" {
+	if c.Transactions == "" && c.COF == "" && c.Findings == "" && c.Unusual == "" && c.Summary == "" {
 		c.Summary = "-"
 	}
 	if _, err := os.Stat(c.Read); err != nil && c.Read != "-" {
@@ -243,8 +257,13 @@ func (s *sniffer) read(ctx context.Context) (err error) {
 	return err
 }
 
-// summarize writes the summary where it is asked for.
+// summarize writes the summary and the ranking where they are asked for.
 func (s *sniffer) summarize(c *capture.Capture) error {
+	if s.unusual != nil {
+		if err := writeRankings(s.ranked, s.unusual); err != nil {
+			return err
+		}
+	}
 	if s.summary == nil {
 		return nil
 	}
@@ -261,7 +280,7 @@ func (c *sniffCmd) distinct() error {
 		info       os.FileInfo // nil: there is no such file yet
 	}
 	var seen []named
-	for _, n := range []named{{flag: "-r", path: c.Read}, {flag: "--transactions", path: c.Transactions}, {flag: "--cof", path: c.COF}, {flag: "--findings", path: c.Findings}, {flag: "--summary", path: c.Summary}} {
+	for _, n := range []named{{flag: "-r", path: c.Read}, {flag: "--transactions", path: c.Transactions}, {flag: "--cof", path: c.COF}, {flag: "--findings", path: c.Findings}, {flag: "--unusual", path: c.Unusual}, {flag: "--summary", path: c.Summary}} {
 		if n.path == "" || n.path == "-" {
 			continue
 		}

@@ -105,6 +105,7 @@ func (s *sniffer) reload() ([]zap.Field, error) {
 		{"capture", !reflect.DeepEqual(s.cfg.Capture, next.Capture)},
 		{"privacy", !reflect.DeepEqual(s.cfg.Privacy, next.Privacy)},
 		{"records", !reflect.DeepEqual(s.cfg.Records, next.Records)},
+		{"unusual", s.cfg.Unusual != next.Unusual},
 		{"admin", !reflect.DeepEqual(s.cfg.Admin, next.Admin)},
 	})
 	return []zap.Field{zap.Int("lists", len(next.Lists))}, nil
@@ -137,6 +138,13 @@ func (s *sniffer) recorder() (*pdns.Recorder, []task, error) {
 		return nil, nil, err
 	}
 	s.findings.tasks = told
+	ranking, err := openUnusual(s.cfg, s.cfg.StateDir, guard, s.detection.detector, s.log.Named("unusual"), s.registry)
+	if err != nil {
+		return nil, nil, err
+	}
+	if ranking != nil {
+		outputs = append(outputs, queueUnusual(s.cfg, ranking))
+	}
 	r, err := pdns.New(s.cfg.Records, pdns.Deps{
 		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.output()), Enrich: s.context,
 	})

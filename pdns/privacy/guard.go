@@ -72,6 +72,9 @@ func New(cfg Config, deps Deps) (*Guard, error) {
 // nothing: those come from New.
 func Plain(m Mode) *Guard { return &Guard{mode: m, log: zap.NewNop(), now: time.Now} }
 
+// Mode is how much of clients is kept, but for exceptions.
+func (g *Guard) Mode() Mode { return g.mode }
+
 // Skips says whether a query of client for name is to leave no record. It is
 // called on the answer path: no allocation, no lock.
 func (g *Guard) Skips(client netip.Addr, name dnsname.Name) bool {

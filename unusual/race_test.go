@@ -1,0 +1,5 @@
+//go:build race
+
+package unusual_test
+
+const raceEnabled = true
