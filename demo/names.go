@@ -19,7 +19,7 @@ var edges = []string{"cdn-edge.net", "fastdelivery.net", "imagehost.com"}
 // Words that names of small shops and clubs are made of.
 var (
 	firstWords  = strings.Fields("garden river stone green blue silver golden little happy sunny city village harbor mountain forest family royal modern classic quiet bright fresh local north south early open wild simple grand")
-	secondWords = strings.Fields("house market kitchen books music travel design flowers coffee bakery bikes school dental legal sports gallery studio theatre clinic tools paper farm hotel pizza shoes yoga camera boats toys gifts")
+	secondWords = strings.Fields("house market kitchen books music travel design flowers coffee bakery bikes school dental legal sports gallery studio theatre clinic tools paper farm hotel pizza shoes yoga camera boats toys gifts lamps wines honey cycles fabrics pottery guitars horses recipes trains movies garage stories")
 )
 
 // plainCount is how many plain names there are.

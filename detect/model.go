@@ -97,6 +97,19 @@ func (m *Model) Score(split dnsname.Split) (score float64, err error) {
 // reading, not for counting. NaN: the bundle has no calibration.
 func (m *Model) Probability(score float64) float64 { return m.calibration.probability(score) }
 
+// Calibration are the points, of score and probability, that Probability has
+// lines between; nil: there are none.
+func (m *Model) Calibration() [][2]float64 {
+	if m.calibration == nil {
+		return nil
+	}
+	out := make([][2]float64, len(m.calibration.x))
+	for i := range out {
+		out[i] = [2]float64{m.calibration.x[i], m.calibration.y[i]}
+	}
+	return out
+}
+
 // Level is the score in words.
 func (m *Model) Level(score float64) Level {
 	for l := LevelHigh; l > LevelNone; l-- {

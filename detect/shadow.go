@@ -24,6 +24,9 @@ func (d *Detector) SetShadow(m *Model) {
 	d.metrics.setModels(next.model, m)
 }
 
+// ShadowModel is the model on trial, nil if there is none.
+func (d *Detector) ShadowModel() *Model { return d.state.Load().shadow.which() }
+
 // which is the model on trial, nil if there is none.
 func (s *shadow) which() *Model {
 	if s == nil {

@@ -55,8 +55,8 @@ const (
 	siteSteps   = 8
 	siteBins    = 2*siteOctaves*siteSteps + 2
 	siteFull    = 1 << 23
-	// minSiteNames is from how many domains on "1 in N" is said at all.
-	minSiteNames = 1000
+	// SiteNamesNeeded is from how many domains on "1 in N" is said at all.
+	SiteNamesNeeded = 1000
 
 	clientShares   = 4096
 	clientsPerHour = 1000
@@ -92,11 +92,15 @@ func siteBin(score float64) int {
 // what the figures carry.
 func (s *Site) oneIn(score float64) uint32 {
 	total := s.total.Load()
-	if total < minSiteNames {
+	if total < SiteNamesNeeded {
 		return 0
 	}
 	return (total + 1) / (s.tails[siteBin(score)].Load() + 1)
 }
+
+// OneIn says in how many of the site's registered domains one scores as high; 0:
+// fewer than SiteNamesNeeded were seen.
+func (s *Site) OneIn(score float64) uint32 { return s.oneIn(score) }
 
 // knows says whether the site has seen enough for a rate of 1 in n: three times
 // as many, so that a score that none of them reached is rarer than that with a

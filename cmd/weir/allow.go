@@ -42,6 +42,7 @@ func (s *service) allowRoutes() []web.Route {
 		{Pattern: "GET /api/v1/allow", Handler: web.Answer(s.listAllows)},
 		{Pattern: "POST /api/v1/allow", Handler: web.Answer(s.addAllow)},
 		{Pattern: "DELETE /api/v1/allow", Handler: web.Answer(s.removeAllow)},
+		{Pattern: "POST /api/v1/allow/remove", Handler: web.Answer(s.removeAllow)}, // the same, where changes are POST
 	}
 }
 

@@ -37,6 +37,8 @@ func (s *service) routes() []web.Route {
 		s.dashboardRoutes(),
 		s.alertRoutes(),
 		s.unusualRoutes(),
+		s.incidentRoutes(),
+		s.modelRoutes(),
 	)
 }
 

@@ -38,6 +38,7 @@ func (s *service) dashboardRoutes() []web.Route {
 	if s.live != nil {
 		routes = append(routes,
 			web.Route{Pattern: "GET /api/v1/live", Handler: s.live.Handler(), Stream: true},
+			web.Route{Pattern: "GET /api/v1/findings", Handler: web.Answer(func(*http.Request) (any, error) { return s.found.Latest(), nil })},
 			web.Route{Pattern: "GET /api/v1/dashboard", Handler: web.Answer(s.dashboard)},
 			web.Route{Pattern: "POST /api/v1/dashboard/link", Handler: web.Answer(s.dashboardLink), SocketOnly: true},
 		)

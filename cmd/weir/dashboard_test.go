@@ -13,6 +13,7 @@ import (
 
 	"github.com/miekg/dns"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/weirdns/weir/incident"
 	"github.com/weirdns/weir/pdns/tally"
 )
 
@@ -127,6 +128,57 @@ lists: [{name: ours, inline: [evil.example]}]
 	}
 	if len(found.Rows) != 1 || found.Rows[0].Name != "www.evil.example" {
 		t.Errorf("detections %+v, want www.evil.example", found)
+	}
+	var m modelsReport
+	v.get("api/v1/models", &m)
+	if m.Live == nil || len(m.Live.Thresholds) != 3 || len(m.Live.Calibration) < 2 || m.Shadow != nil || m.Site.Needed == 0 {
+		t.Errorf("models %+v", m)
+	}
+	var findings []any
+	v.get("api/v1/findings", &findings)
+	if findings == nil || len(findings) != 0 {
+		t.Errorf("findings %v, want an empty list", findings)
+	}
+	v.post("api/v1/allow", map[string]string{"name": "evil.example", "for": "1h"}, nil)
+	var gone removed
+	v.post("api/v1/allow/remove", map[string]string{"name": "evil.example"}, &gone)
+	if gone.Removed != 1 {
+		t.Errorf("%d removed, want 1", gone.Removed)
+	}
+	p.stop()
+}
+
+func TestIncidentsAreKeptThroughTheDashboard(t *testing.T) {
+	state := t.TempDir()
+	args := []string{"--state", state, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", "127.0.0.1:9"}
+	p := startWeir(t, args...)
+	v := visit(t, p)
+	title, note := "A case", "two lines\nof it"
+	var opened incident.Incident
+	v.post("api/v1/incidents", incident.Change{Title: &title, Add: []incident.Event{{Time: time.Now(), Name: "<b>.example", Kind: "model"}}}, &opened)
+	v.post("api/v1/incidents/"+opened.ID, incident.Change{Note: &note}, nil)
+	for _, bad := range []struct {
+		path, body string
+		want       int
+	}{{"api/v1/incidents", `{"title":""}`, 400}, {"api/v1/incidents/none", `{}`, 404}, {"api/v1/incidents/none/remove", `{}`, 404}, {"api/v1/incidents", `{"color":"red"}`, 400}} {
+		if status, body := v.once("POST", bad.path, strings.NewReader(bad.body)); status != bad.want {
+			t.Errorf("%s %s = %d %s, want %d", bad.path, bad.body, status, body, bad.want)
+		}
+	}
+	p.stop()
+	p = startWeir(t, args...)
+	v = visit(t, p)
+	var all []incident.Incident
+	v.get("api/v1/incidents", &all)
+	if len(all) != 1 || all[0].Note != note || len(all[0].Events) != 1 {
+		t.Errorf("after a restart %+v", all)
+	}
+	if status, text := v.once("GET", "api/v1/incidents/"+opened.ID+"/markdown", nil); status != 200 || !strings.Contains(string(text), "name `<b>.example`") {
+		t.Errorf("markdown %d %s", status, text)
+	}
+	v.post("api/v1/incidents/"+opened.ID+"/remove", struct{}{}, nil)
+	if status, _ := v.once("GET", "api/v1/incidents/"+opened.ID, nil); status != 404 {
+		t.Errorf("a removed one: %d, want 404", status)
 	}
 	p.stop()
 }

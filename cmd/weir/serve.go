@@ -18,6 +18,7 @@ import (
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/detect/allow"
 	"github.com/weirdns/weir/enrich"
+	"github.com/weirdns/weir/incident"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/inherit"
 	"github.com/weirdns/weir/pdns"
@@ -165,11 +166,16 @@ type service struct {
 	senders   []task           // the outlets' side that sends
 	alerts    *alert.Engine    // nil: off, or no place for it
 	outboxes  []*outbox.Outbox
-	store     *store.Store // nil: off, or no place for it
-	tally     *tally.Tally // beside the store
-	token     string       // for the store on the admin listener; "": none
-	live      *live.Feed   // nil: there is no dashboard
-	door      *web.Door    // the same
+	store     *store.Store   // nil: off, or no place for it
+	tally     *tally.Tally   // beside the store
+	token     string         // for the store on the admin listener; "": none
+	live      *live.Feed     // nil: there is no dashboard
+	door      *web.Door      // the same
+	found     *live.Findings // the same
+
+	incidents        *incident.Book // nil: no place for it
+	incidentsRefused prometheus.Counter
+
 	upstreams *upstreams
 	resolver  *resolver.Resolver
 	admin     *web.Server
@@ -206,6 +212,7 @@ func newService(cfg *config, log *zap.Logger) (_ *service, err error) {
 	sinks := []detect.Sink{s.detection.detector}
 	if s.stateless == nil {
 		s.site = newSiteKeeper(cfg.StateDir, s.detection.detector.Site(), log.Named("detect"), s.registry)
+		s.openIncidents(cfg.StateDir)
 		if err := s.openDoor(cfg); err != nil {
 			return nil, err
 		}
@@ -287,6 +294,10 @@ func (s *service) openRecords(cfg *config) error {
 	}
 	if s.alerts != nil {
 		sinks = append(sinks, s.alerts)
+	}
+	if s.door != nil {
+		s.found = live.NewFindings(s.privacy)
+		sinks = append(sinks, s.found)
 	}
 	if s.findings, err = newFindings(cfg, s.registry, true, sinks); err != nil {
 		return err

@@ -62,6 +62,7 @@ var level = map[string]int{
 	"sandbox":                0,
 
 	"pdns/live":            6,
+	"incident":             1,
 	"demo":                 2,
 	"internal/atomicfile":  0,
 	"internal/inherit":     0,

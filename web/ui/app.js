@@ -5,6 +5,13 @@ import overview from './pages/overview.js';
 import live from './pages/live.js';
 import detections from './pages/detections.js';
 import name from './pages/name.js';
+import client from './pages/client.js';
+import findings from './pages/findings.js';
+import unusual from './pages/unusual.js';
+import lists from './pages/lists.js';
+import models from './pages/models.js';
+import alerts from './pages/alerts.js';
+import incidents, { incident } from './pages/incidents.js';
 import login from './pages/login.js';
 
 // needs is the operation that a page cannot do without; hidden pages have no
@@ -13,7 +20,15 @@ const pages = {
   overview: { title: 'Overview', show: overview },
   live: { title: 'Live', show: live, needs: 'GET /api/v1/live' },
   detections: { title: 'Detections', show: detections, needs: 'GET /api/v1/detections' },
+  findings: { title: 'Findings', show: findings, needs: 'GET /api/v1/findings' },
+  unusual: { title: 'Unusual', show: unusual, needs: 'GET /api/v1/unusual' },
+  alerts: { title: 'Alerts', show: alerts, needs: 'GET /api/v1/alerts' },
+  lists: { title: 'Lists', show: lists },
+  models: { title: 'Models', show: models, needs: 'GET /api/v1/models' },
+  incidents: { title: 'Incidents', show: incidents, needs: 'GET /api/v1/incidents' },
   name: { title: 'Name', show: name, hidden: true },
+  client: { title: 'Client', show: client, hidden: true },
+  incident: { title: 'Incident', show: incident, hidden: true },
 };
 
 const main = document.getElementById('main');

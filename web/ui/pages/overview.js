@@ -15,6 +15,7 @@ function draw(view, o) {
   const answers = sum(o.answers);
   const blocked = sum(o.verdicts, (v) => v.action !== 'pass' && v.mode === 'enforce');
   const watched = sum(o.verdicts, (v) => v.action !== 'pass' && v.mode === 'monitor');
+  const judged = sum(o.verdicts);
   const hits = o.cache.hits ?? 0;
   const misses = o.cache.misses ?? 0;
   const upstream = o.latency.find((l) => l.source === 'upstream');
@@ -25,7 +26,7 @@ function draw(view, o) {
     o.missing.length ? h('p', { class: 'bad' }, `Not ready: ${o.missing.join('; ')}`) : null,
     figures([
       ['Answers', number(answers), `since ${clock(o.started)}`],
-      ['Blocked', number(blocked), percent(blocked, answers)],
+      ['Blocked', number(blocked), percent(blocked, judged)],
       ['Would be blocked', number(watched), 'only watched'],
       ['From the cache', percent(hits, hits + misses), `${number(o.cache.entries ?? 0)} answers, ${bytes(o.cache.bytes ?? 0)}`],
       ['Upstream, median', millis(upstream?.p50), upstream ? `90 %: ${millis(upstream.p90)}, 99 %: ${millis(upstream.p99)}` : 'none asked yet'],
