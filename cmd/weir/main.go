@@ -58,6 +58,7 @@ type commands struct {
 	Allow       allowCmd       `cmd:"" help:"Let a name through for a while, against lists and model."`
 	Alerts      alertsCmd      `cmd:"" help:"Say what alerts there are; try receivers; acknowledge and silence."`
 	Status      statusCmd      `cmd:"" help:"Say how a running weir is: listeners, upstreams, lists, model, records."`
+	Doctor      doctorCmd      `cmd:"" help:"Say what keeps weir from working well on this machine, each with the fix."`
 	Demo        demoCmd        `cmd:"" help:"Show weir at work on a made-up network, on this machine alone."`
 	Dashboard   dashboardCmd   `cmd:"" help:"Print a link that logs in to the dashboard of a running weir."`
 	Cache       cacheCmd       `cmd:"" help:"Forget answers in the cache of a running weir."`

@@ -44,6 +44,7 @@ var level = map[string]int{
 	"pdns/outlet/syslog":     7,
 	"pdns/outlet/dnstap":     7,
 	"pdns/tally":             4,
+	"doctor":                 1,
 	"alert":                  4,
 	"alert/outbox":           7,
 	"alert/notify":           7,
@@ -113,7 +114,7 @@ var home = map[string]string{
 var second = map[string]map[string]string{
 	"github.com/dchest/siphash":  {"detect/behaviour": "sketches of what anybody may send, whose hashes outlive the process"},
 	"google.golang.org/protobuf": {"pdns/outlet/dnstap": "the same wire format, written"},
-	"github.com/miekg/dns":       {"internal/xfr": "zone transfers and TSIG: whole records of any type, away from the query path"},
+	"github.com/miekg/dns":       {"doctor": "asks servers as their client, signatures included", "internal/xfr": "zone transfers and TSIG: whole records of any type, away from the query path"},
 	"github.com/gaissmai/bart":   {"enrich": "names of networks, by the longest prefix: the same question of another file"},
 }
 
