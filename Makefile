@@ -119,7 +119,7 @@ integration:
 mutations:
 	WEIR_MUTATIONS=10000 $(GO) test -timeout 30m -run TestMutatedBundles -v ./detect
 
-.PHONY: venv smoke baselines
+.PHONY: venv smoke baselines hosts-sim
 
 ## venv: a Python environment for the training, in .venv
 venv: $(VENV)/ready
@@ -135,6 +135,11 @@ smoke:
 ## model: train the built-in model anew from the labelled names in DATA
 model:
 	$(PYTHON) training/train.py --data $(DATA) --out detect/model
+
+## hosts-sim: simulated days of infected clients, with names that no model has seen the like of, from DATA
+hosts-sim:
+	$(PYTHON) training/unseen.py --data $(DATA) --out unseen.tsv.gz
+	WEIR_UNSEEN=$(CURDIR)/unseen.tsv.gz $(GO) test -count=1 -run TestSimulatedHosts -v ./detect/behaviour
 
 ## baselines: the models that weir's features come from, on the same names
 baselines:

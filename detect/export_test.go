@@ -1,6 +1,10 @@
 package detect
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/weirdns/weir/internal/seen"
+)
 
 // HasWords says whether words.go knows what a feature is about.
 func HasWords(feature string) bool {
@@ -16,21 +20,21 @@ func Grounds(all []Contribution) []Ground { return grounds(all) }
 // forgotten.
 func SeenErrors() (taken float64, lost int) {
 	var site Site
-	var s seenNames
-	s.clear()
+	var s seen.Names
+	s.Clear()
 	hash := func(i int) uint64 { return site.hash(binary.LittleEndian.AppendUint64(nil, uint64(i))) }
-	const all = 2 * seenCapacity
+	const all = 2 * seen.Capacity
 	for i := range all {
-		s.add(hash(i))
+		s.Add(hash(i))
 	}
-	for i := all - seenCapacity; i < all; i++ {
-		if !s.has(hash(i)) {
+	for i := all - seen.Capacity; i < all; i++ {
+		if !s.Has(hash(i)) {
 			lost++
 		}
 	}
 	wrong := 0
 	for i := range 100_000 {
-		if s.has(hash(all + i)) {
+		if s.Has(hash(all + i)) {
 			wrong++
 		}
 	}

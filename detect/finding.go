@@ -19,12 +19,13 @@ const (
 	AnswersRace                         // two different answers to one query: forged, or a broken middlebox
 	Rebinding                           // a public name points into private address space
 	Tunnel                              // a client moves data in the names below a domain
+	InfectedClient                      // a client asks for names as infected ones do
 	FindingKinds                        // how many there are
 )
 
 var findingNames = [...]string{
 	EncryptedDNS: "encrypted_dns", BypassedResolver: "bypassed_resolver", AnswersDiffer: "answers_differ", AnswersRace: "answers_race",
-	Rebinding: "rebinding", Tunnel: "tunnel",
+	Rebinding: "rebinding", Tunnel: "tunnel", InfectedClient: "infected_client",
 }
 
 func (k FindingKind) String() string { return findingNames[k] }

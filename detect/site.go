@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/internal/dnswire"
+	"github.com/weirdns/weir/internal/seen"
 )
 
 // Site knows how the names of this site score, so that a score can be said as
@@ -40,7 +41,7 @@ type Site struct {
 	bins    [siteBins]uint32
 	counted uint32 // in bins
 	stale   uint32 // counted since tails were made
-	seen    seenNames
+	seen    seen.Names
 	shares  [clientShares]clientShare
 }
 
@@ -119,14 +120,14 @@ func (s *Site) note(t *Transaction) {
 	defer s.mu.Unlock()
 	hash := s.hash(t.Verdict.Registered)
 	switch {
-	case s.seen.has(hash):
+	case s.seen.Has(hash):
 		s.results[siteKnown].Add(1)
 		return
 	case !s.share(t):
 		s.results[siteShare].Add(1)
 		return
 	}
-	s.seen.add(hash)
+	s.seen.Add(hash)
 	s.results[siteCounted].Add(1)
 	s.bins[siteBin(t.Verdict.Score)]++
 	s.counted++
@@ -202,6 +203,6 @@ func (s *Site) Reset(key SiteKey) {
 
 func (s *Site) clear(model [sha256.Size]byte) {
 	s.model, s.bins, s.counted = model, [siteBins]uint32{}, 0
-	s.seen.clear()
+	s.seen.Clear()
 	s.publish()
 }

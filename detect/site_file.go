@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/weirdns/weir/internal/seen"
 )
 
 // Errors of Site.Restore.
@@ -22,7 +24,7 @@ const (
 	siteMagic   = "WEIRSITE"
 	siteVersion = 1
 	siteHeader  = len(siteMagic) + 4 + sha256.Size + len(SiteKey{}) + 4
-	siteFile    = siteHeader + 4*siteBins + 2*seenBlocks*8*8 + sha256.Size
+	siteFile    = siteHeader + 4*siteBins + seen.WordsLen + sha256.Size
 )
 
 // Append appends the site's figures in the form that Restore reads, nothing if
@@ -39,17 +41,11 @@ func (s *Site) Append(dst []byte) []byte {
 	dst = le.AppendUint32(dst, siteVersion)
 	dst = append(dst, s.model[:]...)
 	dst = append(dst, s.key[:]...)
-	dst = le.AppendUint32(dst, s.seen.added)
+	dst = le.AppendUint32(dst, s.seen.Added())
 	for _, n := range s.bins {
 		dst = le.AppendUint32(dst, n)
 	}
-	for _, g := range []*seenGeneration{s.seen.young, s.seen.old} {
-		for i := range g {
-			for _, word := range g[i] {
-				dst = le.AppendUint64(dst, word)
-			}
-		}
-	}
+	dst = s.seen.AppendWords(dst)
 	sum := sha256.Sum256(dst[start:])
 	return append(dst, sum[:]...)
 }
@@ -75,22 +71,14 @@ func (s *Site) Restore(data []byte) error {
 	var r Site
 	copy(r.model[:], next(len(r.model)))
 	copy(r.key[:], next(len(r.key)))
-	r.seen.clear()
-	r.seen.added = le.Uint32(next(4))
+	added := le.Uint32(next(4))
 	total := uint64(0)
 	for i := range r.bins {
 		r.bins[i] = le.Uint32(next(4))
 		total += uint64(r.bins[i])
 	}
-	if total > siteFull || r.seen.added > seenCapacity {
-		return fmt.Errorf("%w: counts of %d and %d", ErrSiteFile, total, r.seen.added)
-	}
-	for _, g := range []*seenGeneration{r.seen.young, r.seen.old} {
-		for i := range g {
-			for j := range g[i] {
-				g[i][j] = le.Uint64(next(8))
-			}
-		}
+	if total > siteFull || r.seen.SetWords(added, next(seen.WordsLen)) != nil {
+		return fmt.Errorf("%w: counts of %d and %d", ErrSiteFile, total, added)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

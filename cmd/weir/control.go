@@ -32,6 +32,7 @@ func (s *service) routes() []web.Route {
 		},
 		s.listRoutes(),
 		s.allowRoutes(),
+		s.clientRoutes(),
 		s.explainRoutes(),
 		s.recordRoutes(),
 		s.dashboardRoutes(),

@@ -35,7 +35,7 @@ func findingSinks(cfg *config, guard *privacy.Guard, log *zap.Logger, reg promet
 
 // newFindings watches for what goes on. What anybody may send meets sketches
 // with a secret.
-func newFindings(cfg *config, reg prometheus.Registerer, secret bool, sinks []detect.FindingSink) (*findings, error) {
+func newFindings(cfg *config, judge *detect.Detector, reg prometheus.Registerer, secret bool, sinks []detect.FindingSink) (*findings, error) {
 	f := &findings{all: detect.NewFindings(cfg.Detect.Behaviour.Mute, reg, sinks...)}
 	var key behaviour.Key
 	if secret {
@@ -44,8 +44,18 @@ func newFindings(cfg *config, reg prometheus.Registerer, secret bool, sinks []de
 		key = behaviour.Key{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])}
 	}
 	var err error
-	f.watch, err = behaviour.New(cfg.Detect.Behaviour, behaviour.Deps{Registry: reg, Findings: f.all, Key: key})
+	f.watch, err = behaviour.New(cfg.Detect.Behaviour, behaviour.Deps{
+		Registry: reg, Findings: f.all, Key: key, Tail: judge.Tail, Popular: judge.Popular,
+	})
 	return f, exitWith(exitConfig, err)
+}
+
+// keep has what the watcher knows outlive a restart.
+func (f *findings) keep(cfg *config, log *zap.Logger, reg prometheus.Registerer) {
+	if cfg.Detect.Behaviour.Infected.Mode != detect.ModeOff {
+		k := newWatchKeeper(cfg.StateDir, f.watch, log.Named("behaviour"), reg)
+		f.tasks = append(f.tasks, task{"behaviour", k.run})
+	}
 }
 
 // reload takes what of a new configuration needs no start.

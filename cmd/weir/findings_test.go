@@ -88,3 +88,36 @@ func TestReplayTellsFindings(t *testing.T) {
 		t.Errorf("nothing of it for people:\n%s", text)
 	}
 }
+
+// A client that asks for what infected ones ask for is listed with its evidence,
+// after a restart too, until it is reset.
+func TestClientsOfARunningWeir(t *testing.T) {
+	up := dnstest.NewServer(t, "example.com", "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\n")
+	state := t.TempDir()
+	conf := writeFile(t, filepath.Join(t.TempDir(), "weir.yaml"), "state_dir: "+state+"\nprivacy: {client_address: full}\ndetect: {behaviour: {infected: {threshold: 2}}}\n")
+	args := []string{"-c", conf, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
+	p := startWeir(t, args...)
+	n := 0
+	untilTrue(t, "a verdict", func() bool {
+		n++
+		p.ask("udp", p.listen[0], fmt.Sprintf("xq%s.com.", hexName(n)[26:]), dns.TypeA)
+		out, _ := try("clients", "--state", state)
+		return strings.Contains(out, "127.0.0.1") && strings.Contains(out, "infected")
+	})
+	if out, _ := weir(t, exitOK, "clients", "show", "127.0.0.1", "--state", state); !strings.Contains(out, "infected since") || !strings.Contains(out, "xq") {
+		t.Errorf("show:\n%s", out)
+	}
+	if out, _ := weir(t, exitOK, "clients", "show", "192.0.2.1", "--state", state); !strings.Contains(out, "clean") {
+		t.Errorf("show of another:\n%s", out)
+	}
+	p.stop()
+	p = startWeir(t, args...)
+	if out, _ := weir(t, exitOK, "clients", "list", "--state", state); !strings.Contains(out, "infected") {
+		t.Errorf("after a restart:\n%s", out)
+	}
+	weir(t, exitOK, "clients", "reset", "127.0.0.1", "--state", state)
+	if out, _ := weir(t, exitOK, "clients", "list", "--state", state, "--json"); strings.Contains(out, "standing") {
+		t.Errorf("after a reset:\n%s", out)
+	}
+	p.stop()
+}

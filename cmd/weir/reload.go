@@ -167,6 +167,7 @@ func (s *service) warnFixed(next *config) {
 		{"resolver.tcp", a.TCP != b.TCP},
 		{"resolver.cache", !reflect.DeepEqual(a.Cache, b.Cache)},
 		{"detect.behaviour.max_pairs", s.started.Detect.Behaviour.MaxPairs != next.Detect.Behaviour.MaxPairs},
+		{"detect.behaviour.max_clients", s.started.Detect.Behaviour.MaxClients != next.Detect.Behaviour.MaxClients},
 		{"rpz_out", !reflect.DeepEqual(s.started.RPZOut, next.RPZOut)},
 		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
 		{"unusual", s.started.Unusual != next.Unusual},

@@ -299,10 +299,13 @@ func (s *service) openRecords(cfg *config) error {
 		s.found = live.NewFindings(s.privacy)
 		sinks = append(sinks, s.found)
 	}
-	if s.findings, err = newFindings(cfg, s.registry, true, sinks); err != nil {
+	if s.findings, err = newFindings(cfg, s.detection.detector, s.registry, true, sinks); err != nil {
 		return err
 	}
 	s.findings.tasks = tasks
+	if s.stateless == nil {
+		s.findings.keep(cfg, s.log, s.registry)
+	}
 	s.records, err = pdns.New(recorded, pdns.Deps{
 		Log: s.log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: append(outputs, s.findings.output()), Enrich: s.context,
 	})

@@ -237,7 +237,7 @@ func (s *sniffer) read(ctx context.Context) (err error) {
 		return err
 	}
 	if len(s.told) > 0 {
-		if s.findings, err = newFindings(s.cfg, s.registry, false, s.told); err != nil {
+		if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, false, s.told); err != nil {
 			return err
 		}
 		sinks = append(sinks, s.findings.watch)

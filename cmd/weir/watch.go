@@ -38,7 +38,7 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 		}})
 		back = append(back, tasks...)
 	} else {
-		if s.findings, err = newFindings(s.cfg, s.registry, true, s.told); err != nil {
+		if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, true, s.told); err != nil {
 			return err
 		}
 		sinks = append(sinks, s.findings.watch)
@@ -134,7 +134,7 @@ func (s *sniffer) recorder() (*pdns.Recorder, []task, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if s.findings, err = newFindings(s.cfg, s.registry, true, append(s.told, sinks...)); err != nil {
+	if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, true, append(s.told, sinks...)); err != nil {
 		return nil, nil, err
 	}
 	s.findings.tasks = told
@@ -145,6 +145,7 @@ func (s *sniffer) recorder() (*pdns.Recorder, []task, error) {
 	if ranking != nil {
 		outputs = append(outputs, queueUnusual(s.cfg, ranking))
 	}
+	s.findings.keep(s.cfg, s.log, s.registry)
 	r, err := pdns.New(s.cfg.Records, pdns.Deps{
 		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.output()), Enrich: s.context,
 	})

@@ -30,7 +30,11 @@ type Deps struct {
 	Registry prometheus.Registerer
 	Suffixes *dnsname.Suffixes  // nil: the list that the module was built with
 	Findings detect.FindingSink // who is told
-	Key      Key                // zero for captures, random for what anybody can send to
+	// Tail is the share of benign names that score as high; nil: none is known.
+	Tail func(*detect.Verdict) float64
+	// Popular says whether a registered domain is; nil: none is known.
+	Popular func(dnsname.Name) bool
+	Key     Key // zero for captures, random for what anybody can send to
 }
 
 // Watcher watches transactions. It is safe for use by many goroutines.
@@ -43,22 +47,27 @@ type Watcher struct {
 	told     table[toldKey, toldState]
 	flows    table[flowKey, flow]
 	harmless map[string]bool // wire names
-	event    event
-	finding  detect.Finding
-	facts    []detect.Fact
+
+	accounts  table[netip.Addr, account]
+	returning map[uint64]*account // of clients that did not ask since a restart, by hash
+	domains   domains
+	peaks     peaks
+	day       int64 // of the data, Unix days
+	days      int64 // that have ended
+
+	event   event
+	finding detect.Finding
+	facts   []detect.Fact
 }
 
 // event is a transaction with what several detections want of it.
 type event struct {
 	*detect.Transaction
-	at     int64 // Unix seconds
-	client netip.Addr
-	// registered is the registered domain; where no public suffix is known the
-	// root, so that names without a domain are seen together; nil for a public
-	// suffix itself.
-	registered dnsname.Name
-	below      []byte // the labels left of registered, in wire form without an end
-	domain     uint64 // hash of registered
+	at         int64 // Unix seconds
+	client     netip.Addr
+	registered dnsname.Name // nil: none
+	domain     uint64       // hash of registered
+	known      bool         // its public suffix is one
 }
 
 // New makes a Watcher with a valid configuration and registers its metrics. It
@@ -70,9 +79,15 @@ func New(cfg Config, deps Deps) (*Watcher, error) {
 	if deps.Suffixes == nil {
 		deps.Suffixes = dnsname.DefaultSuffixes()
 	}
+	if deps.Tail == nil {
+		deps.Tail = func(*detect.Verdict) float64 { return 1 }
+	}
+	if deps.Popular == nil {
+		deps.Popular = func(dnsname.Name) bool { return false }
+	}
 	w := &Watcher{deps: deps, cfg: cfg}
 	w.setHarmless()
-	w.told.most, w.flows.most = cfg.MaxPairs, cfg.MaxPairs
+	w.told.most, w.flows.most, w.accounts.most = cfg.MaxPairs, cfg.MaxPairs, cfg.MaxClients
 	deps.Registry.MustRegister(collector{w})
 	return w, nil
 }
@@ -96,18 +111,17 @@ func (w *Watcher) Record(t *detect.Transaction) {
 	e := &w.event
 	*e = event{Transaction: t, at: t.Query.Time.Unix(), client: t.Query.Client.Unmap().WithZone("")}
 	split := w.deps.Suffixes.Split(t.Query.Name)
-	if e.registered = split.Registered; !split.Known {
-		e.registered = t.Query.Name[len(t.Query.Name)-1:]
-	}
-	if e.registered != nil {
+	if e.registered, e.known = split.Registered, split.Known; e.registered != nil {
 		e.domain = w.hash(e.registered)
-		e.below = t.Query.Name[:len(t.Query.Name)-len(e.registered)]
 	}
 	if w.cfg.Rebinding.on() {
 		w.rebinding(e)
 	}
 	if w.cfg.Tunnels.on() {
 		w.tunnel(e)
+	}
+	if w.cfg.Infected.on() {
+		w.infected(e)
 	}
 }
 

@@ -94,8 +94,9 @@ func heap() uint64 {
 
 // A million clients and names must cost no more than the tables hold.
 func TestFloodsDoNotGrowMemory(t *testing.T) {
-	w, sink, reg := watcher(t, func(c *behaviour.Config) { c.MaxPairs = 1 << 12 })
-	tx := query(0, "192.0.2.1", "aaaaaaaaaa.example.com", dns.TypeA)
+	w, sink, reg := watcher(t, func(c *behaviour.Config) { c.MaxPairs, c.MaxClients = 1<<12, 1<<12 })
+	tx := answer(t, query(0, "192.0.2.1", "aaaaaaaaaa.example.com", dns.TypeA), dns.RcodeNameError)
+	tx.Verdict.Unscored = detect.Scored
 	tx.Query.Name = slices.Clone(tx.Query.Name)
 	before := heap()
 	var client [4]byte
@@ -123,8 +124,10 @@ func TestFloodsDoNotGrowMemory(t *testing.T) {
 	if n := metric(t, reg, "weir_behaviour_evicted_total", "flows"); n != 1_000_000-1<<12 {
 		t.Errorf("%v flows made room, want all but those that the table holds", n)
 	}
-	if n := metric(t, reg, "weir_behaviour_entries", "flows"); n != 1<<12 {
-		t.Errorf("the table holds %v, want %d", n, 1<<12)
+	for _, table := range []string{"flows", "clients"} {
+		if n := metric(t, reg, "weir_behaviour_entries", table); n != 1<<12 {
+			t.Errorf("the table of %s holds %v, want %d", table, n, 1<<12)
+		}
 	}
 	runtime.KeepAlive(w)
 }
@@ -186,10 +189,11 @@ func TestConfigSaysAllThatIsWrong(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg.Repeat, cfg.MaxPairs, cfg.Rebinding.Mode, cfg.Tunnels.Mode = 0, 1, "enforce", ""
+	cfg.MaxClients, cfg.Infected = 1, behaviour.InfectedConfig{}
 	cfg.Tunnels.Hour, cfg.Tunnels.Day, cfg.Tunnels.HarmlessFactor, cfg.Tunnels.Harmless = 0, 0, 0, []string{"a..b"}
 	cfg.Mute = []detect.MuteConfig{{Kind: "tunnel"}, {Reason: "r", Until: "2027-01-01"}}
 	err := cfg.Validate()
-	for _, path := range []string{"repeat:", "max_pairs:", "rebinding.mode:", "tunnels.mode:", "tunnels.hour:", "tunnels.day:",
+	for _, path := range []string{"repeat:", "max_pairs:", "max_clients:", "infected.mode:", "infected.one_in:", "infected.threshold:", "infected.window:", "rebinding.mode:", "tunnels.mode:", "tunnels.hour:", "tunnels.day:",
 		"tunnels.harmless_factor:", "tunnels.harmless[0]:", "mute[0].reason:", "mute[0].until:", "mute[1].kind:"} {
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+path) {
 			t.Errorf("nothing is said of %s in %v", path, err)

@@ -19,6 +19,10 @@ type Config struct {
 	// remembered; the least used go. A pair takes about 350 octets. (start)
 	// Default: 32768.
 	MaxPairs int `yaml:"max_pairs"`
+	// MaxClients bounds the clients that are remembered; the least used go. A
+	// client takes about 300 octets, and 2 KiB once names speak against it.
+	// (start) Default: 16384.
+	MaxClients int `yaml:"max_clients"`
 	// Mute keeps findings from being told for a while. Default: none.
 	Mute []detect.MuteConfig `yaml:"mute"`
 	// Rebinding tells of answers that point a public name into private address
@@ -26,6 +30,8 @@ type Config struct {
 	Rebinding Switch `yaml:"rebinding"`
 	// Tunnels are data moved in names.
 	Tunnels TunnelsConfig `yaml:"tunnels"`
+	// Infected are clients that ask for names as infected ones do.
+	Infected InfectedConfig `yaml:"infected"`
 }
 
 // Switch is a detection without any other setting.
@@ -56,12 +62,31 @@ type TunnelsConfig struct {
 
 func (c *TunnelsConfig) on() bool { return c.Mode != detect.ModeOff }
 
+// InfectedConfig says when a client counts as infected.
+type InfectedConfig struct {
+	// Mode: off or monitor. Default: monitor.
+	Mode string `yaml:"mode"`
+	// OneIn, N, makes infected what one client in N a day reaches at this site
+	// while nothing is wrong, once 3 N client-days were seen; suspicious is what ten
+	// times as many reach. 100 to 100000. Default: 1000.
+	OneIn int `yaml:"one_in"`
+	// Threshold is the evidence that makes a client infected until then, and within
+	// half and twice of it what the site itself says. Default: 10.
+	Threshold float64 `yaml:"threshold"`
+	// Window is how long evidence counts: half of it is gone after half of that
+	// time. Default: 24h.
+	Window time.Duration `yaml:"window"`
+}
+
+func (c *InfectedConfig) on() bool { return c.Mode != detect.ModeOff }
+
 // DefaultConfig is what a Config says by default.
 func DefaultConfig() Config {
 	return Config{
-		Repeat: 24 * time.Hour, MaxPairs: 1 << 15,
+		Repeat: 24 * time.Hour, MaxPairs: 1 << 15, MaxClients: 1 << 14,
 		Rebinding: Switch{Mode: detect.ModeMonitor},
 		Tunnels:   TunnelsConfig{Mode: detect.ModeMonitor, Hour: 2 << 10, Day: 8 << 10, HarmlessFactor: 32},
+		Infected:  InfectedConfig{Mode: detect.ModeMonitor, OneIn: 1000, Threshold: 10, Window: 24 * time.Hour},
 	}
 }
 
@@ -69,6 +94,8 @@ func DefaultConfig() Config {
 const (
 	minEntries = 16
 	maxEntries = 1 << 24
+	minOneIn   = 100
+	maxOneIn   = 100_000
 )
 
 // Validate says everything that is wrong with c.
@@ -91,10 +118,23 @@ func (c *Config) Validate() error {
 	if c.MaxPairs < minEntries || c.MaxPairs > maxEntries {
 		bad("max_pairs: must be %d to %d, got %d", minEntries, maxEntries, c.MaxPairs)
 	}
+	if c.MaxClients < minEntries || c.MaxClients > maxEntries {
+		bad("max_clients: must be %d to %d, got %d", minEntries, maxEntries, c.MaxClients)
+	}
 	for i := range c.Mute {
 		for _, err := range unjoin(c.Mute[i].Validate()) {
 			bad("mute[%d].%w", i, err)
 		}
+	}
+	mode("infected", c.Infected.Mode)
+	if c.Infected.OneIn < minOneIn || c.Infected.OneIn > maxOneIn {
+		bad("infected.one_in: must be %d to %d, got %d", minOneIn, maxOneIn, c.Infected.OneIn)
+	}
+	if !(c.Infected.Threshold >= 1 && c.Infected.Threshold <= 100) {
+		bad("infected.threshold: must be 1 to 100, got %v", c.Infected.Threshold)
+	}
+	if c.Infected.Window < time.Hour {
+		bad("infected.window: must be at least 1h, got %v", c.Infected.Window)
 	}
 	mode("rebinding", c.Rebinding.Mode)
 	mode("tunnels", c.Tunnels.Mode)

@@ -33,6 +33,7 @@ func (w *Watcher) tables() []tableStats {
 	defer w.mu.Unlock()
 	return []tableStats{
 		{"findings", w.told.len(), w.told.evicted},
+		{"clients", w.accounts.len(), w.accounts.evicted},
 		{"flows", w.flows.len(), w.flows.evicted},
 	}
 }

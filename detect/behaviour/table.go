@@ -85,3 +85,10 @@ func (t *table[K, V]) front(i link) {
 	}
 	t.young = i
 }
+
+// each calls do with every entry, the last used first.
+func (t *table[K, V]) each(do func(k K, v *V)) {
+	for i := t.young; i != 0; i = t.slots[i-1].older {
+		do(t.slots[i-1].key, &t.slots[i-1].value)
+	}
+}

@@ -46,12 +46,20 @@ const (
 // how much they can say. A name counts once in a stretch of time, and so does
 // its answer: what is asked again and again moves nothing.
 func (w *Watcher) tunnel(e *event) {
-	if len(e.below) == 0 || staysHere(e.Verdict.Unscored) {
+	domain, hash := e.registered, e.domain
+	if !e.known {
+		// Without a public suffix there is no domain: all such names belong
+		// together, below the root.
+		domain = e.Query.Name[len(e.Query.Name)-1:]
+		hash = w.hash(domain)
+	}
+	below := e.Query.Name[:len(e.Query.Name)-len(domain)]
+	if domain == nil || len(below) == 0 || staysHere(e.Verdict.Unscored) {
 		return
 	}
 	name := w.hash(e.Query.Name)
-	f, _ := w.flows.put(flowKey{e.client, e.domain})
-	said := volume{names: 1, up: entropy(e.below), down: carried(e)}
+	f, _ := w.flows.put(flowKey{e.client, hash})
+	said := volume{names: 1, up: entropy(below), down: carried(e)}
 	if carrier(e.Query.Type) {
 		said.odd = 1
 	}
@@ -59,7 +67,7 @@ func (w *Watcher) tunnel(e *event) {
 	f.day.add(e.at, daySeconds, name, said)
 
 	factor := 1.0
-	if w.isHarmless(e.registered) {
+	if w.isHarmless(domain) {
 		factor = float64(w.cfg.Tunnels.HarmlessFactor)
 	}
 	hour, day := f.hour.sum(e.at, hourSeconds), f.day.sum(e.at, daySeconds)
@@ -74,7 +82,7 @@ func (w *Watcher) tunnel(e *event) {
 	case over >= 2:
 		level = detect.LevelMedium
 	}
-	w.tell(detect.Tunnel, level, e.Query.Time, e.client, e.registered,
+	w.tell(detect.Tunnel, level, e.Query.Time, e.client, domain,
 		detect.Fact{Key: "example", Value: example(e.Query.Name)},
 		detect.Fact{Key: "names_hour", Value: strconv.Itoa(int(hour.names))},
 		detect.Fact{Key: "octets_hour", Value: strconv.Itoa(int(hour.octets()))},

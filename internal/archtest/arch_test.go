@@ -67,6 +67,7 @@ var level = map[string]int{
 	"demo":                 2,
 	"internal/atomicfile":  0,
 	"internal/inherit":     0,
+	"internal/seen":        0,
 	"internal/framestream": 0,
 	"internal/quicdns":     0,
 }
