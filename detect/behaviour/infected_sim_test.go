@@ -68,7 +68,6 @@ type simulated struct {
 	r       *rand.Rand
 	clients uint32
 	tx      detect.Transaction
-	tails   map[string]float64
 	benign  []scoredName
 }
 
