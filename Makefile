@@ -119,7 +119,7 @@ integration:
 mutations:
 	WEIR_MUTATIONS=10000 $(GO) test -timeout 30m -run TestMutatedBundles -v ./detect
 
-.PHONY: venv smoke baselines hosts-sim
+.PHONY: venv smoke baselines hosts-sim benign-day
 
 ## venv: a Python environment for the training, in .venv
 venv: $(VENV)/ready
@@ -140,6 +140,10 @@ model:
 hosts-sim:
 	$(PYTHON) training/unseen.py --data $(DATA) --out unseen.tsv.gz
 	WEIR_UNSEEN=$(CURDIR)/unseen.tsv.gz $(GO) test -count=1 -run TestSimulatedHosts -v ./detect/behaviour
+
+## benign-day: what detections tell of an office where nothing is wrong, made of the real names in DATA
+benign-day:
+	WEIR_LABELLED=$(DATA) $(GO) test -count=1 -timeout 30m -run TestBenignDays -v ./detect/behaviour
 
 ## baselines: the models that weir's features come from, on the same names
 baselines:

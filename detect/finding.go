@@ -20,12 +20,20 @@ const (
 	Rebinding                           // a public name points into private address space
 	Tunnel                              // a client moves data in the names below a domain
 	InfectedClient                      // a client asks for names as infected ones do
+	NXDOMAINBurst                       // a client asks for many domains that do not exist
+	Beacon                              // a client asks for a name by the clock
+	FastFlux                            // a name points to many networks, for a short time each
+	NewDomain                           // a domain that nobody here has asked for before
+	UpstreamBlock                       // an upstream answers by a policy of its own
+	SilentClient                        // a client that asked every day asks no more
 	FindingKinds                        // how many there are
 )
 
 var findingNames = [...]string{
 	EncryptedDNS: "encrypted_dns", BypassedResolver: "bypassed_resolver", AnswersDiffer: "answers_differ", AnswersRace: "answers_race",
 	Rebinding: "rebinding", Tunnel: "tunnel", InfectedClient: "infected_client",
+	NXDOMAINBurst: "nxdomain_burst", Beacon: "beacon", FastFlux: "fast_flux", NewDomain: "new_domain",
+	UpstreamBlock: "upstream_block", SilentClient: "silent_client",
 }
 
 func (k FindingKind) String() string { return findingNames[k] }

@@ -220,7 +220,7 @@ const answerTTL = 60
 // question's own, as no log says which is whose.
 func (p *pairing) response(e *entry, name dnsname.Name) []byte {
 	const maxMessage = 64 << 10
-	flags := uint16(dnswire.FlagQR) | e.rcode&0xf
+	flags := dnswire.FlagQR | dnswire.FlagRA | e.rcode&0xf
 	b := dnswire.AppendHeader(p.wire[:0], dnswire.Header{Flags: flags, QD: 1})
 	b = dnswire.AppendQuestion(b, name, e.qtype, e.class)
 	count := uint16(0)

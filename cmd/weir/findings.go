@@ -35,17 +35,17 @@ func findingSinks(cfg *config, guard *privacy.Guard, log *zap.Logger, reg promet
 
 // newFindings watches for what goes on. What anybody may send meets sketches
 // with a secret.
-func newFindings(cfg *config, judge *detect.Detector, reg prometheus.Registerer, secret bool, sinks []detect.FindingSink) (*findings, error) {
+func newFindings(cfg *config, judge *detect.Detector, reg prometheus.Registerer, live bool, sinks []detect.FindingSink) (*findings, error) {
 	f := &findings{all: detect.NewFindings(cfg.Detect.Behaviour.Mute, reg, sinks...)}
 	var key behaviour.Key
-	if secret {
+	if live {
 		var b [16]byte
 		_, _ = rand.Read(b[:]) // cannot fail
 		key = behaviour.Key{binary.LittleEndian.Uint64(b[:]), binary.LittleEndian.Uint64(b[8:])}
 	}
 	var err error
 	f.watch, err = behaviour.New(cfg.Detect.Behaviour, behaviour.Deps{
-		Registry: reg, Findings: f.all, Key: key, Tail: judge.Tail, Popular: judge.Popular,
+		Registry: reg, Findings: f.all, Key: key, Capture: !live, Tail: judge.Tail, Popular: judge.Popular,
 	})
 	return f, exitWith(exitConfig, err)
 }

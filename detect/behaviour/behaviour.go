@@ -34,6 +34,9 @@ type Deps struct {
 	Tail func(*detect.Verdict) float64
 	// Popular says whether a registered domain is; nil: none is known.
 	Popular func(dnsname.Name) bool
+	// Capture says that what comes is all there is, so that there is no first day on
+	// which to learn what a site knows.
+	Capture bool
 	Key     Key // zero for captures, random for what anybody can send to
 }
 
@@ -55,6 +58,12 @@ type Watcher struct {
 	day       int64 // of the data, Unix days
 	days      int64 // that have ended
 
+	activities table[netip.Addr, activity]
+	timers     table[beaconKey, beacon]
+	fluxes     table[uint64, flux]
+	newToday   int    // new domains today
+	newUntold  uint64 // beyond new_domains.per_day
+
 	event   event
 	finding detect.Finding
 	facts   []detect.Fact
@@ -68,6 +77,9 @@ type event struct {
 	registered dnsname.Name // nil: none
 	domain     uint64       // hash of registered
 	known      bool         // its public suffix is one
+	said       said
+	fresh      bool // nobody asked for registered before today
+	first      bool // nor today
 }
 
 // New makes a Watcher with a valid configuration and registers its metrics. It
@@ -88,6 +100,7 @@ func New(cfg Config, deps Deps) (*Watcher, error) {
 	w := &Watcher{deps: deps, cfg: cfg}
 	w.setHarmless()
 	w.told.most, w.flows.most, w.accounts.most = cfg.MaxPairs, cfg.MaxPairs, cfg.MaxClients
+	w.activities.most, w.timers.most, w.fluxes.most = cfg.MaxClients, cfg.MaxPairs, cfg.MaxPairs
 	deps.Registry.MustRegister(collector{w})
 	return w, nil
 }
@@ -114,16 +127,31 @@ func (w *Watcher) Record(t *detect.Transaction) {
 	if e.registered, e.known = split.Registered, split.Known; e.registered != nil {
 		e.domain = w.hash(e.registered)
 	}
-	if w.cfg.Rebinding.on() {
-		w.rebinding(e)
+	e.said.read(e)
+	w.turn(e.at)
+	if e.registered != nil && (e.said.exists || e.said.missing || e.Source == detect.FromPolicy) {
+		if e.fresh = !w.domains.known(e.domain); e.fresh {
+			e.first = w.domains.add(e.domain)
+		}
 	}
-	if w.cfg.Tunnels.on() {
-		w.tunnel(e)
-	}
-	if w.cfg.Infected.on() {
-		w.infected(e)
+	c := &w.cfg
+	for _, d := range [...]struct {
+		on   bool
+		look func(*event)
+	}{
+		{c.Rebinding.on(), w.rebinding}, {c.Tunnels.on(), w.tunnel}, {c.Infected.on(), w.infected},
+		{c.NXDOMAINBursts.on() || c.SilentClients.on(), w.active}, {c.Beacons.on(), w.beacons}, {c.FastFlux.on(), w.fastFlux},
+		{c.NewDomains.on(), w.newDomain}, {c.UpstreamBlocks.on(), w.upstreamBlock},
+	} {
+		if d.on {
+			d.look(e)
+		}
 	}
 }
+
+// begins says whether to follow a name of the event's domain from now on: only
+// one that is new at a site which knows its own.
+func (w *Watcher) begins(e *event) bool { return e.fresh && (w.days > 0 || w.deps.Capture) }
 
 // watches says whether a transaction is any detection's business. What an
 // operator allows is not.

@@ -48,7 +48,7 @@ func watcher(t testing.TB, change func(*behaviour.Config)) (*behaviour.Watcher, 
 	if change != nil {
 		change(&cfg)
 	}
-	w, err := behaviour.New(cfg, behaviour.Deps{Registry: reg, Findings: sink})
+	w, err := behaviour.New(cfg, behaviour.Deps{Registry: reg, Findings: sink, Capture: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// A million clients and names must cost no more than the tables hold.
+// A flood of clients and names must cost no more than the tables hold.
 func TestFloodsDoNotGrowMemory(t *testing.T) {
 	w, sink, reg := watcher(t, func(c *behaviour.Config) { c.MaxPairs, c.MaxClients = 1<<12, 1<<12 })
 	tx := answer(t, query(0, "192.0.2.1", "aaaaaaaaaa.example.com", dns.TypeA), dns.RcodeNameError)
@@ -100,7 +100,7 @@ func TestFloodsDoNotGrowMemory(t *testing.T) {
 	tx.Query.Name = slices.Clone(tx.Query.Name)
 	before := heap()
 	var client [4]byte
-	for i := range 1_000_000 {
+	for i := range flooded {
 		binary.BigEndian.PutUint32(client[:], uint32(i)|10<<24)
 		tx.Query.Client = netip.AddrFrom4(client)
 		for j, n := 0, i; j < 10; j++ {
@@ -121,10 +121,10 @@ func TestFloodsDoNotGrowMemory(t *testing.T) {
 	if err != nil || got == 0 {
 		t.Fatalf("no metric of what made room: %d, %v", got, err)
 	}
-	if n := metric(t, reg, "weir_behaviour_evicted_total", "flows"); n != 1_000_000-1<<12 {
+	if n := metric(t, reg, "weir_behaviour_evicted_total", "flows"); n != flooded-1<<12 {
 		t.Errorf("%v flows made room, want all but those that the table holds", n)
 	}
-	for _, table := range []string{"flows", "clients"} {
+	for _, table := range []string{"flows", "clients", "activities", "beacons"} {
 		if n := metric(t, reg, "weir_behaviour_entries", table); n != 1<<12 {
 			t.Errorf("the table of %s holds %v, want %d", table, n, 1<<12)
 		}

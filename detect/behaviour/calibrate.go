@@ -96,5 +96,7 @@ func (w *Watcher) turn(at int64) {
 		}
 	})
 	w.days++
+	w.newToday = 0
+	w.silent(at)
 	w.domains.turn()
 }

@@ -16,11 +16,12 @@ type Config struct {
 	// rises. In the time of the data. Default: 24h.
 	Repeat time.Duration `yaml:"repeat"`
 	// MaxPairs bounds the pairs of a client and a registered domain that are
-	// remembered; the least used go. A pair takes about 350 octets. (start)
+	// remembered, of a client and a name, and of names; the least used go. A pair
+	// takes about 350 octets, the others 250. (start)
 	// Default: 32768.
 	MaxPairs int `yaml:"max_pairs"`
 	// MaxClients bounds the clients that are remembered; the least used go. A
-	// client takes about 300 octets, and 2 KiB once names speak against it.
+	// client takes about 500 octets, and 2 KiB once names speak against it.
 	// (start) Default: 16384.
 	MaxClients int `yaml:"max_clients"`
 	// Mute keeps findings from being told for a while. Default: none.
@@ -32,6 +33,18 @@ type Config struct {
 	Tunnels TunnelsConfig `yaml:"tunnels"`
 	// Infected are clients that ask for names as infected ones do.
 	Infected InfectedConfig `yaml:"infected"`
+	// NXDOMAINBursts are clients that ask for many domains which do not exist.
+	NXDOMAINBursts BurstsConfig `yaml:"nxdomain_bursts"`
+	// Beacons are names asked for by the clock.
+	Beacons BeaconsConfig `yaml:"beacons"`
+	// FastFlux are names that point to many networks for a short time each.
+	FastFlux Switch `yaml:"fast_flux"`
+	// NewDomains are registered domains that nobody here has asked for before.
+	NewDomains NewDomainsConfig `yaml:"new_domains"`
+	// UpstreamBlocks are answers that an upstream made by a policy of its own.
+	UpstreamBlocks Switch `yaml:"upstream_blocks"`
+	// SilentClients are clients that asked every day and ask no more.
+	SilentClients SilentConfig `yaml:"silent_clients"`
 }
 
 // Switch is a detection without any other setting.
@@ -80,6 +93,57 @@ type InfectedConfig struct {
 
 func (c *InfectedConfig) on() bool { return c.Mode != detect.ModeOff }
 
+// BurstsConfig says how many domains that do not exist are too many.
+type BurstsConfig struct {
+	// Mode: off or monitor. Default: monitor.
+	Mode string `yaml:"mode"`
+	// Hour is how many different ones in an hour are told, and Times how many times
+	// as many as the client's own usual they must be. Default: 50 and 5.
+	Hour  int     `yaml:"hour"`
+	Times float64 `yaml:"times"`
+}
+
+func (c *BurstsConfig) on() bool { return c.Mode != detect.ModeOff }
+
+// BeaconsConfig says what is regular.
+type BeaconsConfig struct {
+	// Mode: off or monitor. Default: monitor.
+	Mode string `yaml:"mode"`
+	// Intervals is how many must have been seen, 8 at least. Default: 24.
+	Intervals int `yaml:"intervals"`
+	// Score is how regular they must be, 0 to 1. Default: 0.95.
+	Score float64 `yaml:"score"`
+	// Least is the shortest period that counts. Default: 30s.
+	Least time.Duration `yaml:"least"`
+}
+
+func (c *BeaconsConfig) on() bool { return c.Mode != detect.ModeOff }
+
+// NewDomainsConfig says when a domain is worth telling as new.
+type NewDomainsConfig struct {
+	// Mode: off or monitor. Default: monitor.
+	Mode string `yaml:"mode"`
+	// LearnDays is how many days of the data the site is watched before anything
+	// counts as new. Default: 7.
+	LearnDays int `yaml:"learn_days"`
+	// PerDay bounds what is told in a day; the rest is counted. Default: 100.
+	PerDay int `yaml:"per_day"`
+}
+
+func (c *NewDomainsConfig) on() bool { return c.Mode != detect.ModeOff }
+
+// SilentConfig says who is missed.
+type SilentConfig struct {
+	// Mode: off or monitor. Default: monitor.
+	Mode string `yaml:"mode"`
+	// Days is on how many days in a row a client asked, Queries how often on each at
+	// least, before a day (UTC) without any is told. Default: 7 and 50.
+	Days    int `yaml:"days"`
+	Queries int `yaml:"queries"`
+}
+
+func (c *SilentConfig) on() bool { return c.Mode != detect.ModeOff }
+
 // DefaultConfig is what a Config says by default.
 func DefaultConfig() Config {
 	return Config{
@@ -87,15 +151,23 @@ func DefaultConfig() Config {
 		Rebinding: Switch{Mode: detect.ModeMonitor},
 		Tunnels:   TunnelsConfig{Mode: detect.ModeMonitor, Hour: 2 << 10, Day: 8 << 10, HarmlessFactor: 32},
 		Infected:  InfectedConfig{Mode: detect.ModeMonitor, OneIn: 1000, Threshold: 10, Window: 24 * time.Hour},
+
+		NXDOMAINBursts: BurstsConfig{Mode: detect.ModeMonitor, Hour: 50, Times: 5},
+		Beacons:        BeaconsConfig{Mode: detect.ModeMonitor, Intervals: 24, Score: 0.95, Least: 30 * time.Second},
+		FastFlux:       Switch{Mode: detect.ModeMonitor},
+		NewDomains:     NewDomainsConfig{Mode: detect.ModeMonitor, LearnDays: 7, PerDay: 100},
+		UpstreamBlocks: Switch{Mode: detect.ModeMonitor},
+		SilentClients:  SilentConfig{Mode: detect.ModeMonitor, Days: 7, Queries: 50},
 	}
 }
 
 // Bounds of the tables.
 const (
-	minEntries = 16
-	maxEntries = 1 << 24
-	minOneIn   = 100
-	maxOneIn   = 100_000
+	minEntries   = 16
+	maxEntries   = 1 << 24
+	minOneIn     = 100
+	minIntervals = 8
+	maxOneIn     = 100_000
 )
 
 // Validate says everything that is wrong with c.
@@ -126,6 +198,29 @@ func (c *Config) Validate() error {
 			bad("mute[%d].%w", i, err)
 		}
 	}
+	mode("nxdomain_bursts", c.NXDOMAINBursts.Mode)
+	positive("nxdomain_bursts.hour", c.NXDOMAINBursts.Hour)
+	if !(c.NXDOMAINBursts.Times >= 1) {
+		bad("nxdomain_bursts.times: must be at least 1, got %v", c.NXDOMAINBursts.Times)
+	}
+	mode("beacons", c.Beacons.Mode)
+	if c.Beacons.Intervals < minIntervals {
+		bad("beacons.intervals: must be at least %d, got %d", minIntervals, c.Beacons.Intervals)
+	}
+	if !(c.Beacons.Score > 0 && c.Beacons.Score <= 1) {
+		bad("beacons.score: must be above 0 and at most 1, got %v", c.Beacons.Score)
+	}
+	if c.Beacons.Least < beaconSame*time.Second {
+		bad("beacons.least: must be at least %ds, got %v", beaconSame, c.Beacons.Least)
+	}
+	mode("fast_flux", c.FastFlux.Mode)
+	mode("new_domains", c.NewDomains.Mode)
+	positive("new_domains.learn_days", c.NewDomains.LearnDays)
+	positive("new_domains.per_day", c.NewDomains.PerDay)
+	mode("upstream_blocks", c.UpstreamBlocks.Mode)
+	mode("silent_clients", c.SilentClients.Mode)
+	positive("silent_clients.days", c.SilentClients.Days)
+	positive("silent_clients.queries", c.SilentClients.Queries)
 	mode("infected", c.Infected.Mode)
 	if c.Infected.OneIn < minOneIn || c.Infected.OneIn > maxOneIn {
 		bad("infected.one_in: must be %d to %d, got %d", minOneIn, maxOneIn, c.Infected.OneIn)

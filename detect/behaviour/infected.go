@@ -12,7 +12,6 @@ import (
 
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
-	"github.com/weirdns/weir/internal/dnswire"
 )
 
 // Standing is what is thought of a client.
@@ -69,22 +68,14 @@ const (
 
 // infected adds a transaction to what speaks for its client being infected.
 func (w *Watcher) infected(e *event) {
-	if e.Verdict.Unscored != detect.Scored || e.registered == nil || !e.Answered() && e.Source != detect.FromPolicy {
-		return
-	}
-	w.turn(e.at)
-	fresh := !w.domains.known(e.domain)
-	if fresh {
-		w.domains.add(e.domain)
-	}
-	if !fresh || w.deps.Popular(e.registered) {
+	if e.Verdict.Unscored != detect.Scored || !e.fresh || w.deps.Popular(e.registered) {
 		return
 	}
 	a := w.account(e.client)
 	if a.known.novelty(e.domain) == 0 {
 		return // this client's name already, or one that shares its place
 	}
-	nx := e.Answered() && e.Rcode == dnswire.RcodeNXDomain
+	nx := e.said.missing
 	x := min(max(0, math.Log(countsFrom/w.deps.Tail(&e.Verdict))), maxWeight)
 	if nx {
 		if a.patterns == nil {

@@ -74,6 +74,7 @@ type simulated struct {
 func newSimulated(t *testing.T, benign []scoredName, change func(*behaviour.Config)) *simulated {
 	s := &simulated{r: rand.New(rand.NewPCG(7, 8)), benign: benign}
 	cfg := behaviour.DefaultConfig()
+	only(func(c *behaviour.Config) { c.Infected.Mode = detect.ModeMonitor })(&cfg)
 	cfg.MaxClients = 1 << 20
 	if change != nil {
 		change(&cfg)

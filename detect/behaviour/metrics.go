@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 var (
 	entriesDesc = prometheus.NewDesc("weir_behaviour_entries", "What detections by behaviour remember, by table.", []string{"table"}, nil)
 	evictedDesc = prometheus.NewDesc("weir_behaviour_evicted_total", "Entries that made room for others, by table.", []string{"table"}, nil)
+	untoldDesc  = prometheus.NewDesc("weir_behaviour_untold_total", "New domains beyond detect.behaviour.new_domains.per_day.", nil, nil)
 )
 
 // collector shows how full the tables are.
@@ -13,6 +14,7 @@ type collector struct{ w *Watcher }
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- entriesDesc
 	ch <- evictedDesc
+	ch <- untoldDesc
 }
 
 func (c collector) Collect(ch chan<- prometheus.Metric) {
@@ -20,6 +22,10 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(entriesDesc, prometheus.GaugeValue, float64(t.entries), t.name)
 		ch <- prometheus.MustNewConstMetric(evictedDesc, prometheus.CounterValue, float64(t.evicted), t.name)
 	}
+	c.w.mu.Lock()
+	untold := c.w.newUntold
+	c.w.mu.Unlock()
+	ch <- prometheus.MustNewConstMetric(untoldDesc, prometheus.CounterValue, float64(untold))
 }
 
 type tableStats struct {
@@ -33,7 +39,10 @@ func (w *Watcher) tables() []tableStats {
 	defer w.mu.Unlock()
 	return []tableStats{
 		{"findings", w.told.len(), w.told.evicted},
+		{"activities", w.activities.len(), w.activities.evicted},
+		{"beacons", w.timers.len(), w.timers.evicted},
 		{"clients", w.accounts.len(), w.accounts.evicted},
 		{"flows", w.flows.len(), w.flows.evicted},
+		{"fluxes", w.fluxes.len(), w.fluxes.evicted},
 	}
 }
