@@ -92,7 +92,7 @@ func TestReplayTellsFindings(t *testing.T) {
 // A client that asks for what infected ones ask for is listed with its evidence,
 // after a restart too, until it is reset.
 func TestClientsOfARunningWeir(t *testing.T) {
-	up := dnstest.NewServer(t, "example.com", "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\n")
+	up := dnstest.NewServer(t, "com", "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\n")
 	state := t.TempDir()
 	conf := writeFile(t, filepath.Join(t.TempDir(), "weir.yaml"), "state_dir: "+state+"\nprivacy: {client_address: full}\ndetect: {behaviour: {infected: {threshold: 2}}}\n")
 	args := []string{"-c", conf, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
