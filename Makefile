@@ -114,6 +114,7 @@ integration:
 	./testdata/integration/dnstap.sh
 	./testdata/integration/s3.sh
 	./testdata/integration/alerts.sh
+	./testdata/integration/spark.sh
 
 ## mutations: damage the built-in model's bundle 10,000 times, and see each refused
 mutations:
