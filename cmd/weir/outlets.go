@@ -4,9 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/outlet"
 	"github.com/weirdns/weir/pdns/outlet/clickhouse"
 	"github.com/weirdns/weir/pdns/outlet/dnstap"
@@ -188,7 +188,7 @@ func (c *outletsConfig) rehearse() error {
 const outletsFolder = "outlets"
 
 // open makes the enabled outlets. They connect to nobody before they run.
-func (c *outletsConfig) open(cfg *config, guard *privacy.Guard, log *zap.Logger, reg prometheus.Registerer) (outputs []pdns.QueuedOutput, tasks []task, err error) {
+func (c *outletsConfig) open(cfg *config, guard *privacy.Guard, log *zap.Logger, reg prometheus.Registerer) (open openOutlets, err error) {
 	deps := outletDeps{guard: privacy.Kept(cfg.Privacy), sensor: cfg.Records.SensorID, dir: filepath.Join(cfg.StateDir, outletsFolder)}
 	var errs []error
 	for _, o := range c.all() {
@@ -207,8 +207,8 @@ func (c *outletsConfig) open(cfg *config, guard *privacy.Guard, log *zap.Logger,
 			errs = append(errs, err)
 			continue
 		}
-		outputs = append(outputs, pdns.QueuedOutput{Output: out, QueueBytes: o.common.QueueBytes})
-		tasks = append(tasks, task{"outlet " + o.common.Name, out.Run})
+		kind, _, _ := strings.Cut(strings.TrimPrefix(o.at, "outlets."), "[")
+		open = append(open, openOutlet{out, o.common.Name, kind, o.common.QueueBytes})
 	}
-	return outputs, tasks, errors.Join(errs...)
+	return open, errors.Join(errs...)
 }

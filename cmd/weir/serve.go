@@ -163,8 +163,8 @@ type service struct {
 	findings  *findings
 	context   *enrich.Enricher
 	unusual   *unusual.Tracker // nil: off
-	senders   []task           // the outlets' side that sends
-	alerts    *alert.Engine    // nil: off, or no place for it
+	outlets   openOutlets
+	alerts    *alert.Engine // nil: off, or no place for it
 	outboxes  []*outbox.Outbox
 	store     *store.Store   // nil: off, or no place for it
 	tally     *tally.Tally   // beside the store
@@ -349,9 +349,8 @@ func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 	} else if alerts != nil {
 		out = append(out, *alerts)
 	}
-	outlets, tasks, err := cfg.Outlets.open(cfg, s.privacy, s.log, s.registry)
-	s.senders = tasks
-	return append(out, outlets...), err
+	s.outlets, err = cfg.Outlets.open(cfg, s.privacy, s.log, s.registry)
+	return append(out, s.outlets.outputs()...), err
 }
 
 // missing is what keeps weir from being ready.
@@ -382,7 +381,6 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 		back = append(back, task{"site scores", s.site.run})
 	}
 	back = append(back, task{"records", s.runRecords}, task{"privacy", s.privacy.Run})
-	back = append(back, s.senders...)
 	for _, box := range s.outboxes {
 		back = append(back, task{"alerts to " + box.Name(), box.Run})
 	}
@@ -392,9 +390,9 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 }
 
 // runRecords runs who takes transactions, and outlives them by who is told of
-// findings: those of the last queries go out too.
+// findings, and by the outlets: those of the last queries go out too.
 func (s *service) runRecords(ctx context.Context) error {
-	return runStages(ctx, []task{{"transactions", s.records.Run}}, s.findings.tasks)
+	return runStages(ctx, []task{{"transactions", s.records.Run}}, append(s.outlets.tasks(), s.findings.tasks...))
 }
 
 // announce is the first line of the log: where weir listens, forwards, records

@@ -29,6 +29,7 @@ type statusReport struct {
 	Model       *modelStatus     `json:"model"` // null: none
 	Lists       listsSummary     `json:"lists"`
 	Records     recordsStatus    `json:"records"`
+	Outlets     []outletStatus   `json:"outlets,omitempty"`
 	// RefusedReload is when the newest reload was refused, if it was: GET
 	// /api/v1/reload has why. Null: it was not.
 	RefusedReload *time.Time `json:"refused_reload"`
@@ -91,6 +92,7 @@ func (s *service) status(*http.Request) (any, error) {
 	if rec := s.started.Records; s.stateless == nil && (rec.COF.Enabled || rec.Transactions.Enabled) {
 		r.Records = recordsStatus{rec.Dir, rec.COF.Enabled, rec.Transactions.Enabled}
 	}
+	r.Outlets = s.outlets.status()
 	return r, nil
 }
 
@@ -158,5 +160,8 @@ func (r *statusReport) print(std stdio) error {
 	}
 	line("lists", "%d with %d entries, %d failing", r.Lists.Lists, r.Lists.Entries, r.Lists.Failing)
 	line("records", "%s", orNone(r.Records.Dir))
+	for i := range r.Outlets {
+		line("outlet", "%s", r.Outlets[i].text(time.Now()))
+	}
 	return w.Flush()
 }

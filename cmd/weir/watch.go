@@ -27,14 +27,14 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 	back := []task{{"outputs", s.open.tend}, {"privacy of outputs", s.privacy.Run}}
 	records := "files"
 	if s.cmd.Transactions == "" && s.cmd.COF == "" {
-		recorder, tasks, err := s.recorder()
+		recorder, tasks, senders, err := s.recorder()
 		if err != nil {
 			return err
 		}
 		records = s.cfg.Records.Dir
 		sinks = append(sinks, recorder)
 		back = append(back, task{"records", func(ctx context.Context) error {
-			return runStages(ctx, []task{{"transactions", recorder.Run}}, s.findings.tasks)
+			return runStages(ctx, []task{{"transactions", recorder.Run}}, append(senders, s.findings.tasks...))
 		}})
 		back = append(back, tasks...)
 	} else {
@@ -112,36 +112,37 @@ func (s *sniffer) reload() ([]zap.Field, error) {
 }
 
 // recorder is the records of the configuration, in a state folder that nobody
-// else writes to, and what has to run beside it.
-func (s *sniffer) recorder() (*pdns.Recorder, []task, error) {
+// else writes to, what has to run beside it, and what sends what it recorded.
+func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error) {
 	if err := makeStateDir(s.cfg); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	// Never given back: the lock is the process's.
 	var err error
 	if s.lock, err = lockState(s.cfg.StateDir); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	guard, err := privacy.New(s.cfg.Privacy, privacy.Deps{Dir: s.cfg.StateDir, Log: s.log.Named("privacy")})
 	if err != nil {
-		return nil, nil, exitWith(exitConfig, err)
+		return nil, nil, nil, exitWith(exitConfig, err)
 	}
-	outputs, tasks, err := s.cfg.Outlets.open(s.cfg, guard, s.log, s.registry)
+	outlets, err := s.cfg.Outlets.open(s.cfg, guard, s.log, s.registry)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	sinks, told, err := findingSinks(s.cfg, guard, s.log, s.registry, false)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, true, append(s.told, sinks...)); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	s.findings.tasks = told
 	ranking, err := openUnusual(s.cfg, s.cfg.StateDir, guard, s.detection.detector, s.log.Named("unusual"), s.registry)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
+	outputs := outlets.outputs()
 	if ranking != nil {
 		outputs = append(outputs, queueUnusual(s.cfg, ranking))
 	}
@@ -150,9 +151,9 @@ func (s *sniffer) recorder() (*pdns.Recorder, []task, error) {
 		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.output()), Enrich: s.context,
 	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("records: %w", err)
+		return nil, nil, nil, fmt.Errorf("records: %w", err)
 	}
-	return r, append(tasks, task{"privacy", guard.Run}), nil
+	return r, []task{{"privacy", guard.Run}}, outlets.tasks(), nil
 }
 
 // opened is a source that is open: run it, or close it.

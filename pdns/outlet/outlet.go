@@ -50,6 +50,7 @@ type Outlet struct {
 	sent, batches, failed atomic.Uint64
 	since                 atomic.Int64 // Unix nanoseconds of the oldest row under way; 0: none is
 	failing               atomic.Bool
+	said                  atomic.Pointer[Trouble]
 }
 
 var _ pdns.Output = (*Outlet)(nil)

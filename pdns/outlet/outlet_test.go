@@ -488,3 +488,55 @@ func TestValidateNamesEveryField(t *testing.T) {
 		}
 	}
 }
+
+// What has come since the last batch goes out at the end.
+func TestTheEndBringsWhatIsLeft(t *testing.T) {
+	cfg, s := config(), &service{}
+	cfg.BatchInterval = time.Hour
+	o := make1(t, cfg, t.TempDir(), s)
+	put(t, o, 0, 50)
+	if rows, oldest := o.Waiting(); rows != 50 || !oldest.Equal(row(0).Query.Time) {
+		t.Errorf("%d rows wait, the oldest of %v; want 50 of %v", rows, oldest, row(0).Query.Time)
+	}
+	start(t, o)()
+	if rows, oldest := o.Waiting(); s.distinct() != 50 || rows != 0 || !oldest.IsZero() || !s.closed {
+		t.Errorf("%d rows arrived, %d wait since %v; want 50 and none", s.distinct(), rows, oldest)
+	}
+}
+
+// A service that hangs holds up the end for a moment only, and its rows go out after
+// the next start.
+func TestTheEndWaitsForNobody(t *testing.T) {
+	hangs := &service{before: func(ctx context.Context, _ *outlet.Batch) error { <-ctx.Done(); return ctx.Err() }}
+	cfg, dir := config(), t.TempDir()
+	cfg.Timeout = time.Hour
+	o := make1(t, cfg, dir, hangs)
+	put(t, o, 0, 250)
+	stop := start(t, o)
+	until(t, "a batch under way", func() bool { return o.Stats().Lag > 0 })
+	stop() // for an hour, if it waited
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := &service{}
+	o = make1(t, cfg, dir, s)
+	put(t, o, 250, 251)
+	start(t, o)
+	until(t, "all rows", func() bool { return s.distinct() == 251 })
+}
+
+func TestTroubleIsTheLastError(t *testing.T) {
+	s := &service{before: func(context.Context, *outlet.Batch) error {
+		return errors.New("down\nfor \xff" + strings.Repeat("x", 1000))
+	}}
+	o := make1(t, config(), t.TempDir(), s)
+	if o.Trouble() != nil {
+		t.Error("trouble before anything was tried")
+	}
+	put(t, o, 0, 1)
+	start(t, o)
+	until(t, "a failed try", func() bool { return o.Trouble() != nil })
+	if e := o.Trouble(); !strings.HasPrefix(e.Text, "down for ") || len(e.Text) > 300 || e.At.IsZero() {
+		t.Errorf("%+v, want the error on one line, cut", e)
+	}
+}

@@ -46,24 +46,54 @@ func (e *Later) Unwrap() error { return e.Err }
 // firstRetry is about how long the first wait is; each is twice as long.
 const firstRetry = 500 * time.Millisecond
 
-// Run delivers what is in the spool until ctx ends. What is left goes out after
-// the next start.
+// lastPush is how long the end may take: for the batch that is under way, and for
+// those that are left, as long as each arrives at once.
+const lastPush = 3 * time.Second
+
+// Run delivers what is in the spool until ctx ends, and then what is left, in
+// bounded time. What is left after that goes out after the next start.
 func (o *Outlet) Run(ctx context.Context) error {
-	for limit := o.cfg.BatchRows; o.wait(ctx); {
-		b, err := o.spool.cut(limit, o.cfg.BatchBytes)
-		if err != nil {
-			o.trouble(fmt.Errorf("spool: %w", err))
-			o.pause(ctx, jitter(o.retry))
-			continue
-		}
-		if b == nil {
-			continue
-		}
-		o.since.Store(b.Since.UnixNano())
-		limit = o.deliver(ctx, b, limit)
-		o.since.Store(0)
+	last, end := o.outlasting(ctx)
+	defer end()
+	limit := o.cfg.BatchRows
+	for o.wait(ctx) {
+		limit, _ = o.next(ctx, last, limit)
+	}
+	for more := !o.failing.Load(); more && last.Err() == nil && o.spool.bytes() > 0; {
+		limit, more = o.next(ctx, last, limit)
 	}
 	return errors.Join(o.spool.save(), o.sink.Close())
+}
+
+// outlasting ends lastPush after ctx, or with it where the service does not answer
+// anyway.
+func (o *Outlet) outlasting(ctx context.Context) (last context.Context, end func()) {
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if o.failing.Load() {
+			cancel()
+			return
+		}
+		time.AfterFunc(lastPush, cancel)
+	})
+	return last, func() { stop(); cancel() }
+}
+
+// next delivers a batch, of so many rows at most. It says how many the one after
+// may have, and whether more is to be done once ctx has ended.
+func (o *Outlet) next(ctx, last context.Context, limit int) (after int, more bool) {
+	b, err := o.spool.cut(limit, o.cfg.BatchBytes)
+	if err != nil {
+		o.trouble(fmt.Errorf("spool: %w", err))
+		o.pause(ctx, jitter(o.retry))
+		return limit, false
+	}
+	if b == nil {
+		return limit, true
+	}
+	o.since.Store(b.Since.UnixNano())
+	defer o.since.Store(0)
+	return o.deliver(ctx, last, b, limit)
 }
 
 // wait waits for a batch to be due, and is false at the end.
@@ -88,39 +118,42 @@ func (o *Outlet) wait(ctx context.Context) bool {
 }
 
 // deliver tries until the batch is where it belongs, or nothing more can be done
-// about it, and says how many rows the next one may have.
-func (o *Outlet) deliver(ctx context.Context, b *Batch, limit int) int {
+// about it, or, when it fails, ctx has ended: then more is false. A try lasts no
+// longer than last.
+func (o *Outlet) deliver(ctx, last context.Context, b *Batch, limit int) (after int, more bool) {
 	if err := o.spool.begin(b); err != nil {
 		o.trouble(err) // costs duplicates after a crash, no more
 	}
 	for backoff := o.retry; ; backoff = min(2*backoff, o.cfg.RetryMax) {
-		err := o.try(ctx, b)
+		err := o.try(last, b)
 		var no *Refused
 		var later *Later
 		switch {
 		case err == nil:
 			o.delivered(b, b.Rows)
-			return min(2*limit, o.cfg.BatchRows)
-		case ctx.Err() != nil:
-			return limit // not the service's fault
+			return min(2*limit, o.cfg.BatchRows), true
+		case last.Err() != nil:
+			return limit, false // not the service's fault
 		case errors.As(err, &no) && no.Rows > 0:
 			o.log.Warn("an outlet's service refuses rows", zap.Int("rows", no.Rows), zap.Error(err))
+			o.said.Store(&Trouble{Text: brief(err), At: o.now()})
 			o.spool.lost[refused].Add(uint64(no.Rows))
 			o.delivered(b, b.Rows-no.Rows)
-			return limit
+			return limit, true
 		case errors.As(err, &no) || errors.Is(err, errDamaged):
 			if b.Rows > 1 {
 				o.spool.again()
-				return b.Rows / 2 // one of them, maybe: find it
+				return b.Rows / 2, true // one of them, maybe: find it
 			}
 			o.log.Warn("an outlet's service refuses a row", zap.Error(err))
+			o.said.Store(&Trouble{Text: brief(err), At: o.now()})
 			why := refused
 			if no == nil {
 				why = damaged
 			}
 			o.spool.lost[why].Add(1)
 			o.spool.done(b)
-			return min(2*limit, o.cfg.BatchRows)
+			return min(2*limit, o.cfg.BatchRows), true
 		}
 		o.failed.Add(1)
 		o.trouble(err)
@@ -132,10 +165,10 @@ func (o *Outlet) deliver(ctx context.Context, b *Batch, limit int) int {
 		if o.now().Sub(b.last) >= o.cfg.SpoolAge {
 			o.spool.lost[tooOld].Add(uint64(b.Rows))
 			o.spool.done(b)
-			return limit
+			return limit, true
 		}
 		if ctx.Err() != nil {
-			return limit
+			return limit, false
 		}
 	}
 }
@@ -162,6 +195,7 @@ func (o *Outlet) delivered(b *Batch, rows int) {
 
 // trouble logs the beginning of it, not every try.
 func (o *Outlet) trouble(err error) {
+	o.said.Store(&Trouble{Text: brief(err), At: o.now()})
 	if !o.failing.Swap(true) {
 		o.log.Error("an outlet cannot deliver, will try again", zap.Error(err))
 	}

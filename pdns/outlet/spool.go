@@ -249,7 +249,7 @@ func (s *spool) dropLocked(i int, why reason) {
 	if seg.seq == s.cur.Done.Segment {
 		from = s.cur.Done.Offset
 	}
-	n, err := countRows(s.dir, seg.seq, from, seg.size)
+	n, _, err := countRows(s.dir, seg.seq, from, seg.size)
 	s.lost[why].Add(n)
 	if err != nil {
 		s.lost[reasonOf(err)].Add(1)
@@ -263,15 +263,20 @@ func (s *spool) removeLocked(i int) {
 	s.segs = slices.Delete(s.segs, i, i+1)
 }
 
-func countRows(dir string, seq uint64, from, size int64) (n uint64, err error) {
+// countRows counts the rows of a segment, and says of when the first is.
+func countRows(dir string, seq uint64, from, size int64) (n uint64, first time.Time, err error) {
 	r, err := openRows(dir, seq, from, size)
 	if err != nil {
-		return 0, err
+		return 0, first, err
 	}
 	defer r.close()
 	for {
-		if _, _, err := r.next(); err != nil {
-			return n, atEnd(err)
+		row, _, err := r.next()
+		if err != nil {
+			return n, first, atEnd(err)
+		}
+		if n == 0 {
+			first = timeOf(row)
 		}
 		n++
 	}
