@@ -22,7 +22,7 @@ rerun     = $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --format
 	--rerun-fails=2 --rerun-fails-max-failures=5 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race
 gotest    = $(if $(CI),$(rerun) --packages='$(2)' -- $(1),$(GO) test $(1) $(2))
 
-.PHONY: integration build run test allocs check format vet lint fuzz bench bench-peers faults mutants respdiff reloads kill bench-store e2e mutations model docker clean
+.PHONY: integration build run test allocs check format vet lint fuzz bench bench-peers faults mutants respdiff reloads kill bench-store e2e ui-test mutations model docker clean
 
 ## build: one static binary, bin/weir
 build:
@@ -104,6 +104,10 @@ bench-store:
 ## e2e: the binary between real DNS servers of the system (NSD, Unbound) and dig
 e2e: build
 	./testdata/e2e/run.sh
+
+## ui-test: the dashboard of weir demo in Debian's Chromium: pages, search, hostile names, other sites, accessibility; ARGS="--shots docs/img" takes the pictures
+ui-test: build
+	./testdata/ui/run.sh $(ARGS)
 
 ## integration: outlets against the real services, as far as they can be had
 integration:

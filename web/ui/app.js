@@ -73,7 +73,7 @@ async function show(moved) {
   navigation(page);
   document.title = `${entry.title} – weir`;
   if (moved) say('');
-  const view = h('div', {});
+  const view = h('div', {}, h('h1', {}, entry.title)); // until the page has more to say
   main.replaceChildren(view);
   const context = {
     signal: run.signal,

@@ -10,7 +10,7 @@ const BOTTOM = 22;
 function round(max) {
   if (max <= 0) return 1;
   const unit = 10 ** Math.floor(Math.log10(max));
-  return [1, 2, 5, 10].map((f) => f * unit).find((v) => v >= max);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((f) => f * unit).find((v) => v >= max);
 }
 
 const short = (n) => (n >= 1e6 ? `${n / 1e6}M` : n >= 1e3 ? `${n / 1e3}k` : String(+n.toPrecision(3)));

@@ -22,15 +22,15 @@ export default async function alerts(view, params, { signal, act, readOnly, can 
       { label: 'Told', cell: (a) => [when(a.told), ' ', (a.told_to ?? []).join(', ')] },
     ];
     put(out,
-      card('Firing', table('Now', [...columns, { label: '', kind: 'actions', cell: (a) => {
+      card('Firing', table('Alerts that fire now', [...columns, { label: 'Do', kind: 'actions', cell: (a) => {
         if (a.acknowledged) return 'acknowledged';
         if (readOnly || !can('POST /api/v1/alerts/ack')) return null;
         const ack = h('button', { type: 'button' }, 'Acknowledge');
         ack.addEventListener('click', async () => { if (await act(ack, () => post('/api/v1/alerts/ack', { id: a.id }), 'Acknowledged')) await load(); });
         return ack;
       } }], firing, 'Nothing fires.')),
-      card('Over', table('Of late', [...columns, { label: 'Ended', cell: (a) => when(a.ended) }], over, 'None.')),
-      card('Silences', table('Now', [
+      card('Over', table('Alerts of late that are over', [...columns, { label: 'Ended', cell: (a) => when(a.ended) }], over, 'None.')),
+      card('Silences', table('Silences now', [
         { label: 'Rule', cell: (s) => s.rule || 'every rule' }, { label: 'About', cell: (s) => s.key || 'all' }, { label: 'Until', cell: (s) => when(s.until) }, { label: 'Note', cell: (s) => s.note ?? '' },
       ], r.silences ?? [], 'None.')),
       r.receivers ? card('Receivers', table('Who is told', [

@@ -33,7 +33,7 @@ function picker(events, caption) {
   all.addEventListener('change', () => boxes.forEach((b) => { b.checked = all.checked; }));
   return {
     element: h('div', {}, events.length ? h('label', { class: 'check' }, all, ' All') : null, table(caption, [
-      { label: '', cell: (i) => boxes[i] },
+      { label: 'Choose', cell: (i) => boxes[i] },
       ...eventColumns.map((col) => ({ ...col, cell: (i) => col.cell(events[i]) })),
     ], events.map((_, i) => i), 'There is nothing to choose from.')),
     chosen: () => events.filter((_, i) => boxes[i].checked),

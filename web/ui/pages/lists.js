@@ -28,19 +28,19 @@ export default async function lists(view, params, context) {
         ['Confirmed', when(l.checked)], ['Next', l.next ? when(l.next) : null],
         ['Hits', `${number(l.hits.enforce)} blocked, ${number(l.hits.monitor)} would have been, ${number(l.hits.pass + l.hits.observe + l.hits.overruled)} others`], ['Last hit', when(l.hits.last)],
       ].filter(([, v]) => v !== null).map(([k, v]) => [h('dt', {}, k), h('dd', {}, v)])),
-      rejected.length ? table('Rejected lines', [{ label: 'Why', cell: ([k]) => k.replaceAll('_', ' ') }, { label: 'Lines', kind: 'num', cell: ([, n]) => number(n) }], rejected) : null,
+      rejected.length ? table(`Rejected lines of ${l.name}`, [{ label: 'Why', cell: ([k]) => k.replaceAll('_', ' ') }, { label: 'Lines', kind: 'num', cell: ([, n]) => number(n) }], rejected) : null,
       h('p', {}, readOnly ? null : refresh, ' ', link('detections', { q: l.name, since: '7d' }, 'What it found')));
   }
 
   async function load() {
     const [all, allows] = await Promise.all([get('/api/v1/lists', signal), get('/api/v1/allow', signal)]);
     put(listsOut, all.length ? h('div', { class: 'grid' }, all.map(row)) : h('p', { class: 'empty' }, 'No list is configured.'));
-    put(allowsOut, table('Now', [
+    put(allowsOut, table('Let through now', [
       { label: 'Name', kind: 'name', cell: (a) => nameLink(a.name) },
       { label: 'For', cell: (a) => a.client || 'everybody' },
       { label: 'Until', cell: (a) => when(a.until) },
       { label: 'Why', cell: (a) => a.reason },
-      { label: '', kind: 'actions', cell: (a) => {
+      { label: 'Do', kind: 'actions', cell: (a) => {
         if (readOnly) return null;
         const end = h('button', { type: 'button', 'aria-label': `End it for ${a.name}` }, 'End');
         end.addEventListener('click', async () => {

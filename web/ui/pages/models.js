@@ -9,7 +9,7 @@ const levels = ['none', 'low', 'medium', 'high'];
 function cardOf(title, m, extra) {
   return card(title, facts([
     ['Model', `${m.name} ${m.version}`], ['Trained', when(m.created)], ['Trees', number(m.trees)], ['Features', m.feature_set], ['SHA-256', h('span', { class: 'mono' }, m.sha256)], ...extra,
-  ]), h('h3', {}, 'Thresholds'), table('Levels', [
+  ]), h('h3', {}, 'Thresholds'), table(`Levels: ${title.toLowerCase()}`, [
     { label: 'Level', cell: (t) => t.level },
     { label: 'From score', kind: 'num', cell: (t) => t.score.toFixed(4) },
     { label: 'False positives', kind: 'num', cell: (t) => `${+(100 * t.fpr).toPrecision(3)} %` },

@@ -88,7 +88,7 @@ export default async function name(view, params, context) {
     seen ? card('Answers', table('Records of this name, from the passive DNS database', recordColumns, seen.records, 'None was seen.')) : null,
     others.length > 0 ? card('Names below', table('Records of names below it, 100 at most', recordColumns, others)) : null,
     seen?.pointing_here.length > 0 ? card('Pointing here', table('Records with this name as their data', recordColumns, seen.pointing_here)) : null,
-    seen ? seen.addresses.filter((a) => a.names.length > 1).map((a) => card(`Also at ${a.address}`, table('Records with this address', recordColumns, a.names))) : null,
+    seen ? seen.addresses.filter((a) => a.names.length > 1).map((a) => card(`Also at ${a.address}`, table(`Records with the address ${a.address}`, recordColumns, a.names))) : null,
     found ? card('Detections', table('Of the last 30 days, by hour', [
       { label: 'Last', cell: (d) => when(d.time_last) },
       { label: 'Verdict', cell: (d) => verdict(d) },

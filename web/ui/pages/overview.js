@@ -54,12 +54,12 @@ function draw(view, o) {
         { label: '90 %', kind: 'num', cell: (l) => millis(l.p90) },
         { label: '99 %', kind: 'num', cell: (l) => millis(l.p99) },
       ], o.latency.filter((l) => l.count > 0), 'Nothing was asked yet.')),
-      card('Busiest domains', table('Of the last half hour to hour', [
+      card('Busiest domains', table('Domains of the last half hour to hour', [
         { label: 'Registered domain', kind: 'name', cell: (c) => nameLink(c.name) },
         { label: 'Queries', kind: 'num', cell: (c) => number(c.count) },
       ], (o.domains ?? []).slice(0, 10), 'None yet.')),
       card('Busiest clients', o.clients === null ? h('p', { class: 'empty' }, 'Clients are not counted: store.clients is off.')
-        : table('Of the last half hour to hour', [
+        : table('Clients of the last half hour to hour', [
           { label: 'Client', kind: 'name', cell: (c) => clientLink(c.name) },
           { label: 'Queries', kind: 'num', cell: (c) => number(c.count) },
         ], o.clients.slice(0, 10), 'None yet.')),

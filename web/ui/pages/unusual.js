@@ -28,7 +28,7 @@ export default async function unusual(view, params, { signal, act, readOnly, can
     const r = await get(query('/api/v1/unusual', { day: day.value, limit: 100, benign: benign.checked ? 'true' : '' }), signal);
     put(day, r.days.map((d) => h('option', { value: d, selected: d === r.day }, d)));
     put(out, card(`${r.day}`, table(`Of ${number(r.queries)} queries${r.hidden ? `; ${r.hidden} called fine are not shown` : ''}`, [
-      { label: '', kind: 'num', cell: (e) => e.rank },
+      { label: 'Rank', kind: 'num', cell: (e) => e.rank },
       { label: 'Name', kind: 'name', cell: (e) => nameLink(e.name || e.domain) },
       { label: 'Client', cell: (e) => clientLink(e.client) },
       { label: 'Type', cell: (e) => `${e.qtype} ${e.rcode}` },
