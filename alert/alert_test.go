@@ -205,6 +205,9 @@ func TestWhatTheRuleIsNotAboutIsNotWanted(t *testing.T) {
 		yes, no func(tx *detect.Transaction)
 	}{
 		"origin": {alert.Match{Origins: []string{"blocklist"}}, func(tx *detect.Transaction) { tx.Verdict.Origin = detect.OriginBlockList }, nil},
+		"a name that the model has nothing against": {alert.Match{Origins: []string{"model"}}, nil, func(tx *detect.Transaction) {
+			tx.Verdict.Level, tx.Verdict.Score, tx.Verdict.Action = detect.LevelNone, 0.01, detect.Pass
+		}},
 		"level":  {alert.Match{Level: "high"}, nil, func(tx *detect.Transaction) { tx.Verdict.Level = detect.LevelMedium }},
 		"score":  {alert.Match{Level: "low"}, nil, func(tx *detect.Transaction) { tx.Verdict.Unscored = detect.NoModel }},
 		"action": {alert.Match{Actions: []string{"sinkhole"}}, func(tx *detect.Transaction) { tx.Verdict.Action = detect.Sinkhole }, nil},

@@ -103,6 +103,9 @@ func (m *matcher) transaction(t *detect.Transaction, group groupOf) bool {
 	v := &t.Verdict
 	if m.findings != 0 ||
 		m.origins != 0 && m.origins&(1<<v.Origin) == 0 ||
+		// The model's verdict on a name that it has nothing against is of its
+		// origin, too.
+		m.origins != 0 && v.Origin == detect.OriginModel && v.Action == detect.Pass ||
 		m.actions != 0 && m.actions&(1<<v.Action) == 0 ||
 		m.level != 0 && (v.Unscored != detect.Scored || v.Level < m.level) {
 		return false
