@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -43,6 +44,8 @@ type config struct {
 	Privacy privacy.Config `yaml:"privacy"`
 	// Enrich is what is known of addresses beside.
 	Enrich enrich.Config `yaml:"enrich"`
+	// Reputation is what others think of names. (start)
+	Reputation reputationConfig `yaml:"reputation"`
 	// Unusual ranks what is least usual of a day. (start)
 	Unusual unusual.Config `yaml:"unusual"`
 	// RPZOut is the zone file for other servers. (start)
@@ -233,6 +236,8 @@ func checkConfig(cfg *config, doc *document) error {
 		}
 		names[l.Name] = true
 	}
+	reputations := cfg.Reputation.all()
+	doc.add("reputation", reputations.Validate(slices.Sorted(maps.Keys(names))))
 	for i, name := range cfg.RPZOut.Lists {
 		if !names[name] {
 			doc.add("rpz_out", fmt.Errorf("lists[%d]: no list is named %q", i, name))

@@ -49,6 +49,18 @@ func TestDefaultsFileIsTheDefaults(t *testing.T) {
 		}
 	}
 	got.Outlets = outletsConfig{}
+	// So do those of reputations.
+	for _, l := range got.Reputation.Lists {
+		if !l.Disabled {
+			t.Errorf("reputation.lists: %s is not disabled", l.List)
+		}
+	}
+	for _, h := range got.Reputation.HTTP {
+		if !h.Disabled {
+			t.Errorf("reputation.http: %s is not disabled", h.Name)
+		}
+	}
+	got.Reputation = reputationConfig{}
 	// So do those of a rule and a receiver of alerts.
 	if a := got.Alerts; len(a.Rules) != 1 || !a.Rules[0].Disabled || len(a.Receivers) != 1 || !a.Receivers[0].Disabled {
 		t.Errorf("alerts = %+v, want one disabled example of a rule and of a receiver", a)

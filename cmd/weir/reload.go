@@ -170,6 +170,7 @@ func (s *service) warnFixed(next *config) {
 		{"detect.behaviour.max_clients", s.started.Detect.Behaviour.MaxClients != next.Detect.Behaviour.MaxClients},
 		{"rpz_out", !reflect.DeepEqual(s.started.RPZOut, next.RPZOut)},
 		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
+		{"reputation", !reflect.DeepEqual(s.started.Reputation, next.Reputation)},
 		{"unusual", s.started.Unusual != next.Unusual},
 		{"store", !reflect.DeepEqual(s.started.Store, next.Store)},
 		{"admin", !reflect.DeepEqual(s.started.Admin, next.Admin)},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 
 	"github.com/weirdns/weir/sandbox"
 	"go.uber.org/zap"
@@ -32,7 +33,7 @@ func (c *config) paths(configFile string) (p sandbox.Paths) {
 		configFile, c.Resolver.TLS.CertFile, c.Resolver.TLS.KeyFile, c.Resolver.Upstream.CAFile,
 		c.Detect.Model.Path, c.Detect.Model.ShadowPath, c.Store.TokenFile, c.Privacy.KeyFile,
 	}
-	read = append(append(read, c.Outlets.files()...), c.Enrich.Paths()...)
+	read = append(append(read, c.Outlets.files()...), slices.Concat(c.Enrich.Paths(), c.Reputation.files())...)
 	read = append(read, c.Alerts.files()...)
 	for _, l := range c.Lists {
 		read = append(read, l.File, l.AuthKeyFile)

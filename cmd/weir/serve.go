@@ -277,6 +277,10 @@ func (s *service) openRecords(cfg *config) error {
 	if s.context, err = newContext(cfg, s.registry); err != nil {
 		return err
 	}
+	reputations, asking, err := newReputation(cfg, s.context, s.registry)
+	if err != nil {
+		return err
+	}
 	if s.stateless == nil {
 		if outputs, err = s.outputs(cfg); err != nil {
 			return err
@@ -302,12 +306,12 @@ func (s *service) openRecords(cfg *config) error {
 	if s.findings, err = newFindings(cfg, s.detection.detector, s.registry, true, sinks); err != nil {
 		return err
 	}
-	s.findings.tasks = tasks
+	s.findings.tasks = append(tasks, asking...)
 	if s.stateless == nil {
 		s.findings.keep(cfg, s.log, s.registry)
 	}
 	s.records, err = pdns.New(recorded, pdns.Deps{
-		Log: s.log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: append(outputs, s.findings.output()), Enrich: s.context,
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: append(outputs, s.findings.output()), Enrich: reputations,
 	})
 	if err != nil {
 		return fmt.Errorf("records: %w", err)

@@ -19,6 +19,7 @@ import (
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/encode"
 	"github.com/weirdns/weir/pdns/privacy"
+	"github.com/weirdns/weir/reputation"
 	"github.com/weirdns/weir/unusual"
 	"go.uber.org/zap"
 )
@@ -172,7 +173,12 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 			return nil, err
 		}
 		w := pdns.NewTransactionWriter(f, c.Format, s.privacy, nil)
-		w.EnrichWith(s.context)
+		// Services are not asked about what is past.
+		known, err := reputation.New(reputation.Config{Lists: s.cfg.Reputation.Lists}, s.context, prometheus.NewRegistry())
+		if err != nil {
+			return nil, err
+		}
+		w.EnrichWith(known)
 		sinks = append(sinks, s.open.writer(c.Transactions, w))
 	}
 	if c.COF != "" {

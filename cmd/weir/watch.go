@@ -105,6 +105,7 @@ func (s *sniffer) reload() ([]zap.Field, error) {
 		{"capture", !reflect.DeepEqual(s.cfg.Capture, next.Capture)},
 		{"privacy", !reflect.DeepEqual(s.cfg.Privacy, next.Privacy)},
 		{"records", !reflect.DeepEqual(s.cfg.Records, next.Records)},
+		{"reputation", !reflect.DeepEqual(s.cfg.Reputation, next.Reputation)},
 		{"unusual", s.cfg.Unusual != next.Unusual},
 		{"admin", !reflect.DeepEqual(s.cfg.Admin, next.Admin)},
 	})
@@ -137,7 +138,11 @@ func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error)
 	if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, true, append(s.told, sinks...)); err != nil {
 		return nil, nil, nil, err
 	}
-	s.findings.tasks = told
+	reputations, asking, err := newReputation(s.cfg, s.context, s.registry)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	s.findings.tasks = append(told, asking...)
 	ranking, err := openUnusual(s.cfg, s.cfg.StateDir, guard, s.detection.detector, s.log.Named("unusual"), s.registry)
 	if err != nil {
 		return nil, nil, nil, err
@@ -148,7 +153,7 @@ func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error)
 	}
 	s.findings.keep(s.cfg, s.log, s.registry)
 	r, err := pdns.New(s.cfg.Records, pdns.Deps{
-		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.output()), Enrich: s.context,
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.output()), Enrich: reputations,
 	})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("records: %w", err)

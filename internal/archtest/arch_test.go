@@ -28,6 +28,7 @@ var level = map[string]int{
 	"web":                    5,
 	"resolver/cache":         4,
 	"resolver/upstream":      4,
+	"reputation":             4,
 	"unusual":                4,
 	"enrich":                 4,
 	"rpz":                    4,
