@@ -201,7 +201,7 @@ func readHeader(path string) (key, value string, err error) {
 	k, v, ok := bytes.Cut(bytes.TrimSpace(data), []byte(":"))
 	key, value = http.CanonicalHeaderKey(string(bytes.TrimSpace(k))), string(bytes.TrimSpace(v))
 	if !ok || key == "" || value == "" || strings.ContainsAny(key+value, "\r\n") || strings.ContainsAny(key, " \t") {
-		return "", "", fmt.Errorf("header_file: %s must hold one header like Authorization: Bearer ...", path)
+		return "", "", fmt.Errorf("header_file: %s must hold one header, its name and its value, as Authorization: Bearer and the token", path)
 	}
 	return key, value, nil
 }
