@@ -19,12 +19,12 @@ type said struct {
 	ttl       uint32 // the least of the answers; 0: there are none
 	addresses [maxAddresses]netip.Addr
 	count     int
-	parked    bool
 }
 
-// read reads the answer of a transaction.
+// read reads the answer of a transaction. Addresses beyond count are those of
+// another.
 func (s *said) read(e *event) {
-	*s = said{}
+	s.exists, s.missing, s.blockedBy, s.ttl, s.count = false, false, "", 0, 0
 	if !e.Answered() {
 		return
 	}
@@ -42,7 +42,6 @@ func (s *said) read(e *event) {
 			}
 			switch a := r.Address(e.Response).Unmap(); {
 			case !a.IsValid():
-				s.target(e, &r)
 			case a.IsUnspecified():
 				unspecified++
 			default:
@@ -52,8 +51,6 @@ func (s *said) read(e *event) {
 					s.count++
 				}
 			}
-		case r.Section == dnswire.Authority && r.Type == dnswire.TypeNS:
-			s.target(e, &r)
 		case r.Type == dnswire.TypeOPT && r.Section == dnswire.Additional:
 			s.blockedBy = blockedByEDE(e.Response[r.Data:r.End])
 		}
@@ -70,16 +67,31 @@ func (s *said) read(e *event) {
 	s.missing = s.blockedBy == "" && e.Rcode == dnswire.RcodeNXDomain
 }
 
-// target looks whether a name in the answer is a parking service's.
-func (s *said) target(e *event, r *dnswire.Record) {
+// parked says whether a target or a name server in the answer is a parking
+// service's. It is asked for what is told alone.
+func (e *event) parked() bool {
+	if !e.Answered() {
+		return false
+	}
+	_, walk, err := dnswire.WalkMessage(e.Response)
+	if err != nil {
+		return false
+	}
 	var buf [dnsname.MaxWire]byte
-	if name, err := r.Target(buf[:0], e.Response); err == nil {
-		s.parked = s.parked || isParking(name)
-	} else if r.Type == dnswire.TypeNS {
-		if name, _, err := dnswire.ReadCanonical(buf[:0], e.Response, r.Data); err == nil {
-			s.parked = s.parked || isParking(name)
+	for r := (dnswire.Record{}); walk.Next(&r); {
+		name, err := r.Target(buf[:0], e.Response)
+		switch {
+		case r.Section == dnswire.Answer:
+		case r.Section == dnswire.Authority && r.Type == dnswire.TypeNS:
+			name, _, err = dnswire.ReadCanonical(buf[:0], e.Response, r.Data)
+		default:
+			continue
+		}
+		if err == nil && isParking(name) {
+			return true
 		}
 	}
+	return false
 }
 
 // blockedByEDE says which Extended DNS Error (RFC 8914) tells of a block.

@@ -122,7 +122,8 @@ func (w *Watcher) Record(t *detect.Transaction) {
 	defer w.mu.Unlock()
 	w.watched++
 	e := &w.event
-	*e = event{Transaction: t, at: t.Query.Time.Unix(), client: t.Query.Client.Unmap().WithZone("")}
+	e.Transaction, e.at, e.client = t, t.Query.Time.Unix(), t.Query.Client.Unmap().WithZone("")
+	e.domain, e.fresh, e.first = 0, false, false
 	split := w.deps.Suffixes.Split(t.Query.Name)
 	if e.registered, e.known = split.Registered, split.Known; e.registered != nil {
 		e.domain = w.hash(e.registered)

@@ -59,7 +59,7 @@ func (e *event) marks() (facts []detect.Fact) {
 	if e.registered != nil && isDynamic(e.registered) {
 		facts = append(facts, detect.Fact{Key: "mark", Value: "dynamic_dns"})
 	}
-	if e.said.parked {
+	if e.parked() {
 		facts = append(facts, detect.Fact{Key: "mark", Value: "parked"})
 	}
 	return facts

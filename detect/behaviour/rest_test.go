@@ -127,6 +127,13 @@ func TestOtherDetections(t *testing.T) {
 			}
 			exists(w, 3*day, "two.com", 60, "198.51.100.1")
 		}, []string{"new_domain low 192.0.2.1 one.com days_watched=2", "new_domain low 192.0.2.1 two.com", "new_domain low 192.0.2.1 three.duckdns.org days_watched=2 mark=dynamic_dns"}},
+		{"a parked domain", fresh, func(w *behaviour.Watcher, r *rand.Rand) {
+			exists(w, 0, "known.com", 60, "192.0.2.9")
+			exists(w, day, "known.com", 60, "192.0.2.9")
+			w.Record(answer(t, query(2*day, client, "sold.com", dns.TypeA), dns.RcodeSuccess,
+				"sold.com. 60 IN CNAME x.sedoparking.com.", "x.sedoparking.com. 60 IN A 192.0.2.9"))
+			exists(w, 2*day, "kept.com", 60, "192.0.2.9")
+		}, []string{"new_domain low 192.0.2.1 sold.com days_watched=2 mark=parked", "new_domain low 192.0.2.1 kept.com days_watched=2"}},
 		{"upstreams that block", blocks, func(w *behaviour.Watcher, r *rand.Rand) {
 			exists(w, 0, "zero.com", 60, "0.0.0.0")
 			exists(w, 0, "mixed.com", 60, "0.0.0.0", "198.51.100.1")
