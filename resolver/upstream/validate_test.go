@@ -64,6 +64,10 @@ func TestValidateRefusesForOneReasonEach(t *testing.T) {
 		{name: "octets behind the last record", raw: func(w []byte) []byte { return append(w, "garbage"...) }},
 		{name: "owner that points forwards", raw: func(w []byte) []byte { w[30] = 0xff; return w }, udp: badFormat, tcp: badFormat},
 		{name: "address of five octets", raw: func(w []byte) []byte { w[40] = 5; return append(w, 1) }, udp: badFormat, tcp: badFormat},
+		{name: "address of another class, as long as it has them", raw: func(w []byte) []byte {
+			w[11]++ // additional records
+			return append(w, 0, 0, 1, 0, 3, 0, 0, 0, 60, 0, 2, 1, 2)
+		}},
 		{name: "NS with octets behind its name", raw: func(w []byte) []byte {
 			w[32] = 2 // type NS
 			w[40] = 7
