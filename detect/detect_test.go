@@ -460,14 +460,15 @@ func BenchmarkInspectKnownName(b *testing.B) {
 func BenchmarkInspectNewName(b *testing.B) {
 	d := newDetector(b, setup{change: func(c *detect.Config) { c.Model.CacheEntries = 1024 }})
 	var queries []*detect.Query
-	for i := range 65536 {
+	// Four times as many as are remembered by name.
+	for i := range 1 << 18 {
 		queries = append(queries, query(fmt.Sprintf("www.some-name-%d.com", i)))
 	}
 	var v detect.Verdict
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		d.Inspect(queries[i&65535], &v)
+		d.Inspect(queries[i&(1<<18-1)], &v)
 		i++
 	}
 }
