@@ -43,7 +43,8 @@ type Query struct {
 }
 
 // Ranking is a day's list. What feedback has confirmed comes first, the most severe
-// before the rest, and what it calls benign is left out.
+// before the rest, and what it calls benign is left out, or with Query.Benign has
+// the place that its score gives it.
 func (t *Tracker) Ranking(q Query) (Ranking, error) {
 	out := Ranking{Day: q.Day, Days: []string{}, Entries: []Ranked{}}
 	t.mu.Lock()
@@ -74,7 +75,15 @@ func (t *Tracker) Ranking(q Query) (Ranking, error) {
 	for _, e := range ranked {
 		marks[e] = t.book.of(e)
 	}
-	slices.SortStableFunc(ranked, func(a, b *entry) int { return cmp.Compare(marks[b].Severity.order(), marks[a].Severity.order()) })
+	// Where it is shown, what was called benign stands where it would without
+	// feedback: at the end nobody who wants to take it back would find it.
+	place := func(e *entry) int {
+		if q.Benign {
+			return max(marks[e].Severity.order(), 0)
+		}
+		return marks[e].Severity.order()
+	}
+	slices.SortStableFunc(ranked, func(a, b *entry) int { return cmp.Compare(place(b), place(a)) })
 	for rank, e := range ranked {
 		mark := marks[e]
 		if mark.Severity == Benign {
