@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -129,6 +131,7 @@ func (c *demoCmd) service(dir, upstream string, proxied bool, log *zap.Logger) (
 	if err != nil {
 		return nil, err
 	}
+	s.played = &playedAnswers{counts: map[answerKind]float64{}}
 	if err := s.detection.load(); err != nil {
 		s.resolver.Close()
 		s.admin.Close()
@@ -195,7 +198,39 @@ func (s *service) pretendOne(e *demo.Event, up *demo.Upstream) {
 		t.Rcode = h.Rcode()
 		s.detection.detector.InspectAnswer(&t.Query, t.Response, &t.Verdict)
 	}
+	s.played.count(&t)
 	for _, sink := range s.sinks {
 		sink.Record(&t)
 	}
+}
+
+// playedAnswers counts the answers of the demo's past, which the resolver has not
+// given, so that the overview has answers for what was judged.
+type playedAnswers struct {
+	mu     sync.Mutex
+	counts map[answerKind]float64
+}
+
+type answerKind struct{ rcode, source string }
+
+func (p *playedAnswers) count(t *detect.Transaction) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts[answerKind{dnswire.RcodeString(t.Rcode), t.Source.String()}]++
+}
+
+// addTo adds what was played to what the resolver has answered.
+func (p *playedAnswers) addTo(answers []answerCount) []answerCount {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	rest := maps.Clone(p.counts)
+	for i := range answers {
+		kind := answerKind{answers[i].Rcode, answers[i].Source}
+		answers[i].Count += rest[kind]
+		delete(rest, kind)
+	}
+	for kind, n := range rest {
+		answers = append(answers, answerCount{kind.rcode, kind.source, n})
+	}
+	return answers
 }

@@ -66,6 +66,19 @@ func TestADemoShowsADayAndLeavesNothing(t *testing.T) {
 			t.Errorf("%s: by %s, want %s", want.q, found.Rows[0].Origin, want.origin)
 		}
 	}
+	// What was judged was answered: the day that was played and what goes on.
+	var o overviewReport
+	v.get("api/v1/overview", &o)
+	var answers, judged float64
+	for _, a := range o.Answers {
+		answers += a.Count
+	}
+	for _, c := range o.Verdicts {
+		judged += c.Count
+	}
+	if judged < 1000 || answers < judged*9/10 || answers > judged*11/10 {
+		t.Errorf("the overview has %v answers for %v queries that were judged", answers, judged)
+	}
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}

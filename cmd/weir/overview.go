@@ -82,6 +82,9 @@ func (s *service) overview(*http.Request) (any, error) {
 	for _, f := range families {
 		o.add(f)
 	}
+	if s.played != nil {
+		o.Answers = s.played.addTo(o.Answers)
+	}
 	if s.tally != nil {
 		report := s.tally.Report()
 		o.Minutes = lastHour(report.Minutes, now, s.began)

@@ -172,6 +172,7 @@ type service struct {
 	live      *live.Feed     // nil: there is no dashboard
 	door      *web.Door      // the same
 	found     *live.Findings // the same
+	played    *playedAnswers // nil: this is no demo
 
 	incidents        *incident.Book // nil: no place for it
 	incidentsRefused prometheus.Counter

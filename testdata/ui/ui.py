@@ -209,6 +209,8 @@ def check_pages(browser):
         check(browser.page.title().endswith("weir"), f"{path} has the title {browser.page.title()}")
     browser.open("overview", "Overview")
     browser.until("Number([...document.querySelectorAll('dt')].find(d => d.textContent === 'Blocked').nextSibling.firstChild.textContent.replaceAll(',', '')) > 100", "the day of the demo is not on the overview")
+    figure = {d["name"]: d["value"] for d in browser.page.evaluate("[...document.querySelectorAll('.figures dt')].map(d => ({name: d.textContent, value: Number(d.nextSibling.firstChild.textContent.replaceAll(',', ''))}))")}
+    check(figure["Answers"] > 5 * figure["Blocked"], f"the overview does not agree with itself: {figure}")
 
 
 def check_access(chromium, demo, scheme, width):
@@ -223,6 +225,8 @@ def check_access(chromium, demo, scheme, width):
             browser.page.locator("main summary").first.click()
         wide = browser.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         check(wide <= 0, f"{path} is {wide} pixels too wide at {width}")
+        # One row is as accessible as the next, and axe takes a second for each hundred.
+        browser.page.evaluate("document.querySelectorAll('main tbody tr:nth-child(n+6), ul.tree li:nth-child(n+5)').forEach(e => e.remove())")
         found = axe.run(browser.page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
         check(found.violations_count == 0, f"{path}, {scheme}, {width}: {found.generate_report()}")
     browser.close()
@@ -415,7 +419,7 @@ def main():
     args = parser.parse_args()
     demo = Demo(args.weir)
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=args.chromium, args=["--no-sandbox"])
+        chromium = playwright.chromium.launch(executable_path=args.chromium, args=["--no-sandbox", "--disable-dev-shm-usage"])
         began = time.monotonic()
 
         def step(what, f, *a):
