@@ -58,6 +58,7 @@ type commands struct {
 	Allow       allowCmd       `cmd:"" help:"Let a name through for a while, against lists and model."`
 	Alerts      alertsCmd      `cmd:"" help:"Say what alerts there are; try receivers; acknowledge and silence."`
 	Clients     clientsCmd     `cmd:"" help:"Say which clients look infected, and why."`
+	Top         topCmd         `cmd:"" help:"Show what passes a running weir, in a terminal: rates, clients, highest scores, what is blocked; a key lets a name through."`
 	Status      statusCmd      `cmd:"" help:"Say how a running weir is: listeners, upstreams, lists, model, records."`
 	Doctor      doctorCmd      `cmd:"" help:"Say what keeps weir from working well on this machine, each with the fix."`
 	Demo        demoCmd        `cmd:"" help:"Show weir at work on a made-up network, on this machine alone."`

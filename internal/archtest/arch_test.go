@@ -66,6 +66,7 @@ var level = map[string]int{
 	"pdns/live":            6,
 	"incident":             1,
 	"demo":                 2,
+	"top":                  0,
 	"internal/atomicfile":  0,
 	"internal/inherit":     0,
 	"internal/seen":        0,
@@ -109,6 +110,7 @@ var home = map[string]string{
 	"github.com/zeebo/xxh3":                                   "blocklist",
 	"github.com/prometheus/client_golang/prometheus/promhttp": "web",
 	"github.com/quic-go/quic-go":                              "internal/quicdns", // both ends of DNS over QUIC, and HTTP/3 upstream
+	"golang.org/x/term":                                       "top",
 	"golang.org/x/net/ipv4":                                   "internal/quicdns", // how quic-go reads a socket
 }
 
