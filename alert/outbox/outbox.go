@@ -281,7 +281,7 @@ func (o *Outbox) try(ctx context.Context, n *alert.Notification) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.cfg.Timeout, fmt.Errorf("no answer within %v", o.cfg.Timeout))
 	defer cancel()
 	err := o.sender.Send(ctx, n)
-	if err != nil && errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil { // while ctx goes on, it has no cause
 		err = context.Cause(ctx)
 	}
 	return err

@@ -144,6 +144,25 @@ func TestWhatIsRefusedHoldsUpNothing(t *testing.T) {
 	}
 }
 
+// What a sender calls a time-out is a failure also when there was more time.
+func TestTimeOutOfTheSenderItselfIsAFailure(t *testing.T) {
+	var got log
+	tries := 0
+	o := open(t, config(), t.TempDir(), send(func(_ context.Context, n *alert.Notification) error {
+		if tries++; tries < 3 {
+			return fmt.Errorf("the server: %w", context.DeadlineExceeded)
+		}
+		got.add(n.ID)
+		return nil
+	}))
+	put(t, o, 0, 1)
+	start(t, o)
+	until(t, "end", func() bool { return o.Status().Waiting == 0 })
+	if len(got.all()) != 1 {
+		t.Errorf("%d notifications arrived after %d tries, want one after 3", len(got.all()), tries)
+	}
+}
+
 func TestAReceiverThatWantsToBeLeftAloneIs(t *testing.T) {
 	var mu sync.Mutex
 	var at []time.Time

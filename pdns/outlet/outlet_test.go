@@ -540,3 +540,23 @@ func TestTroubleIsTheLastError(t *testing.T) {
 		t.Errorf("%+v, want the error on one line, cut", e)
 	}
 }
+
+// What a sink calls a time-out is a failure also when the batch had more time: its
+// rows are not there.
+func TestTimeOutOfTheSinkItselfIsAFailure(t *testing.T) {
+	tries := 0
+	s := &service{before: func(context.Context, *outlet.Batch) error {
+		if tries++; tries <= 2 {
+			return fmt.Errorf("the service: %w", context.DeadlineExceeded)
+		}
+		return nil
+	}}
+	o := make1(t, config(), t.TempDir(), s)
+	put(t, o, 0, 10)
+	stop := start(t, o)
+	until(t, "ten rows", func() bool { return o.Stats().Sent == 10 })
+	stop()
+	if st := o.Stats(); s.distinct() != 10 || st.Failed != 2 {
+		t.Errorf("%d rows arrived, %d tries failed; want 10 and 2", s.distinct(), st.Failed)
+	}
+}

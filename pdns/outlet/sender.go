@@ -178,7 +178,7 @@ func (o *Outlet) try(ctx context.Context, b *Batch) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, o.cfg.Timeout, fmt.Errorf("no answer within %v", o.cfg.Timeout))
 	defer cancel()
 	err := o.sink.Send(ctx, b)
-	if err != nil && errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil { // while ctx goes on, it has no cause
 		err = context.Cause(ctx)
 	}
 	return err

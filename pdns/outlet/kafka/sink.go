@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -21,6 +22,9 @@ var codecs = map[string]kgo.CompressionCodec{
 	"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(),
 	"lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 }
+
+// leaderWait is the least time between two questions of who leads the partitions.
+const leaderWait = 250 * time.Millisecond
 
 // Sink produces to a topic.
 type Sink struct {
@@ -43,7 +47,11 @@ func New(cfg Config, client *privacy.Guard) (*Sink, error) {
 		// What is cut short may be there: it is sent again, with the same weir_id.
 		kgo.AllowIdempotentProduceCancellation(),
 		kgo.ProducerBatchCompression(codecs[cfg.Compression], kgo.NoCompression()), kgo.ProducerBatchMaxBytes(int32(cfg.MaxMessageBytes)),
-		kgo.MaxBufferedRecords(cfg.BatchRows), kgo.RecordDeliveryTimeout(cfg.Timeout), kgo.ProduceRequestTimeout(cfg.Timeout),
+		kgo.MaxBufferedRecords(cfg.BatchRows), kgo.ProduceRequestTimeout(cfg.Timeout),
+		// After a change of leaders new ones are asked for at once, not after 5 s.
+		kgo.MetadataMinAge(leaderWait),
+		// No RecordDeliveryTimeout: it counts from a record's timestamp, so that rows
+		// which have waited in the spool would be too old at once.
 	}
 	if cfg.UseTLS {
 		t, err := cfg.TLS.Load()
@@ -113,9 +121,6 @@ func (s *Sink) Send(ctx context.Context, b *outlet.Batch) error {
 	s.forget()
 	if errors.Is(err, kerr.MessageTooLarge) || errors.Is(err, kerr.RecordListTooLarge) || errors.Is(err, kerr.InvalidRecord) {
 		return &outlet.Refused{Err: err}
-	}
-	if errors.Is(err, kgo.ErrRecordTimeout) {
-		return context.DeadlineExceeded
 	}
 	return err
 }
