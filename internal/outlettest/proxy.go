@@ -36,7 +36,13 @@ const (
 // decides.
 func NewProxy(t testing.TB, network, target string, cuts int) *Proxy {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	return NewProxyAt(t, "127.0.0.1:0", network, target, cuts)
+}
+
+// NewProxyAt is NewProxy with a port that the service has to know before.
+func NewProxyAt(t testing.TB, addr, network, target string, cuts int) *Proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,6 +67,12 @@ func (p *Proxy) Cuts() int { return int(p.cuts.Load()) }
 func (p *Proxy) Do(mode int32) {
 	p.mode.Store(mode)
 	p.drop()
+}
+
+// Cut has it cut so many more connections, of those that begin from now on.
+func (p *Proxy) Cut(n int) {
+	p.left.Store(int64(n))
+	p.Do(Pass)
 }
 
 func (p *Proxy) drop() {

@@ -34,7 +34,7 @@ func sink(t *testing.T, cfg clickhouse.Config) *clickhouse.Sink {
 }
 
 func TestRowsAreInsertedOnceOverTheNativeProtocol(t *testing.T) {
-	m := &memory{ids: map[string]bool{}}
+	m := newMemory()
 	s, addr := listen(t, m)
 	s.mute = 3
 	p := outlettest.NewProxy(t, "tcp", addr, 4)
@@ -57,7 +57,7 @@ func TestErrorsOfTheServer(t *testing.T) {
 		code, times int
 		refused     uint64
 	}{{241, 2, 0}, {999, 2, 0}, {60, 1, 0}, {469, 1 << 20, 10}} {
-		m := &memory{ids: map[string]bool{}}
+		m := newMemory()
 		s, addr := listen(t, m)
 		s.code, s.refused = c.code, c.times
 		cfg := config(addr)
@@ -73,7 +73,7 @@ func TestErrorsOfTheServer(t *testing.T) {
 }
 
 func TestErrorsHoldNoSecret(t *testing.T) {
-	s, addr := listen(t, &memory{})
+	s, addr := listen(t, newMemory())
 	s.password = "kept secret"
 	cfg := config(addr)
 	cfg.PasswordFile = filepath.Join(t.TempDir(), "p")

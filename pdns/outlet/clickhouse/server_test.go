@@ -285,6 +285,7 @@ type memory struct {
 	known      []string
 	names      []string // of qname
 	ids        map[string]bool
+	identities map[string]string // by name
 }
 
 func (m *memory) run(statement, file string) error {
@@ -308,29 +309,33 @@ func (m *memory) run(statement, file string) error {
 		return err
 	}
 	m.known = append(m.known, token)
-	for _, c := range results {
-		for i := range b.Rows {
-			switch col := c.Data.(type) {
-			case *proto.ColAuto:
-				switch col := col.Data.(type) {
-				case *proto.ColStr:
-					if c.Name == "qname" {
-						m.names = append(m.names, col.Row(i))
-					}
-				case *proto.ColUUID:
-					m.ids[col.Row(i).String()] = true
-				}
-			case *proto.ColStr:
-				if c.Name == "qname" {
-					m.names = append(m.names, col.Row(i))
-				}
-			case *proto.ColUUID:
-				m.ids[col.Row(i).String()] = true
-			}
+	names, ids := column[*proto.ColStr](results, "qname"), column[*proto.ColUUID](results, "weir_id")
+	for i := range b.Rows {
+		name, id := names.Row(i), ids.Row(i).String()
+		if old, ok := m.identities[name]; ok && old != id {
+			return fmt.Errorf("%s came as %s and as %s", name, old, id)
 		}
+		m.names, m.ids[id], m.identities[name] = append(m.names, name), true, id
 	}
 	return nil
 }
+
+// column is one of a block, which may have found out its type itself.
+func column[T any](all proto.Results, name string) (col T) {
+	for _, c := range all {
+		if c.Name != name {
+			continue
+		}
+		data := any(c.Data)
+		if auto, ok := data.(*proto.ColAuto); ok {
+			data = auto.Data
+		}
+		return data.(T)
+	}
+	return col
+}
+
+func newMemory() *memory { return &memory{ids: map[string]bool{}, identities: map[string]string{}} }
 
 func (m *memory) query(statement string) ([]byte, error) {
 	var out proto.Buffer

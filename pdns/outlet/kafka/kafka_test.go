@@ -11,6 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/weirdns/weir/internal/outlettest"
 	"github.com/weirdns/weir/pdns/encode"
 	"github.com/weirdns/weir/pdns/outlet"
@@ -36,25 +37,40 @@ func sink(t *testing.T, cfg kafka.Config) *kafka.Sink {
 	return s
 }
 
-// consume reads topic until it has n different rows, and wants those of one key in
-// one partition and in order.
+// consume reads topic to its end, and wants n different rows there. It returns how
+// many rows there are, with repetitions.
 func consume(t *testing.T, topic string, n int, brokers ...string) (total int) {
 	t.Helper()
-	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	names, total := read(t, topic, brokers...)
+	if len(names) != n {
+		t.Errorf("%d rows are in %s, want %d", len(names), topic, n)
+	}
+	return total
+}
+
+// read reads topic to its end: the identities of its names, and how many rows it has.
+// It wants those of one key in one partition.
+func read(t *testing.T, topic string, brokers ...string) (names map[string]string, total int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), outlettest.Limit)
+	defer cancel()
+	names, partitions := map[string]string{}, map[string]int32{}
+	ends := ends(t, topic, brokers)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxWait(100*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), outlettest.Limit)
-	defer cancel()
-	ids, partitions := map[string]string{}, map[string]int32{}
-	for len(ids) < n {
+	for len(ends) > 0 {
 		fetches := cl.PollFetches(ctx)
 		fetches.EachError(func(topic string, p int32, err error) { t.Logf("fetch of %s %d: %v", topic, p, err) })
 		if ctx.Err() != nil {
-			t.Fatalf("%d rows came, want %d", len(ids), n)
+			t.Fatalf("%d rows came; of partitions %v something is missing", len(names), ends)
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
+			if r.Offset+1 >= ends[r.Partition] {
+				delete(ends, r.Partition)
+			}
 			var one struct {
 				ID     string `json:"weir_id"`
 				Qname  string `json:"qname"`
@@ -65,26 +81,62 @@ func consume(t *testing.T, topic string, n int, brokers ...string) (total int) {
 				t.Errorf("%s: %v", r.Value, err)
 				return
 			}
-			if one.Client != "192.0.2.0/24" || string(r.Key) != one.Domain || len(r.Headers) != 1 || string(r.Headers[0].Value) != one.ID || !r.Timestamp.Equal(outlettest.Begin) {
+			if one.Client != "192.0.2.0/24" || string(r.Key) != one.Domain || len(r.Headers) != 1 || string(r.Headers[0].Value) != one.ID || r.Timestamp.After(outlettest.Begin) || outlettest.Begin.Sub(r.Timestamp)%(48*time.Hour) != 0 {
 				t.Errorf("key %q, headers %v, time %v of %s", r.Key, r.Headers, r.Timestamp, r.Value)
 			}
 			if p, ok := partitions[one.Domain]; ok && p != r.Partition {
 				t.Errorf("%s is in partitions %d and %d", one.Domain, p, r.Partition)
 			}
 			partitions[one.Domain] = r.Partition
-			if old, ok := ids[one.Qname]; ok && old != one.ID {
+			if old, ok := names[one.Qname]; ok && old != one.ID {
 				t.Errorf("%s came as %s and as %s", one.Qname, old, one.ID)
 			}
-			ids[one.Qname] = one.ID
+			names[one.Qname] = one.ID
 			total++
 		})
 	}
-	return total
+	return names, total
+}
+
+// partitions of a topic, with every broker of these tests.
+const partitionCount = 3
+
+// ends are the ends of the partitions that have rows.
+func ends(t *testing.T, topic string, brokers []string) map[int32]int64 {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(brokers...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	req, one := kmsg.NewPtrListOffsetsRequest(), kmsg.NewListOffsetsRequestTopic()
+	req.ReplicaID, one.Topic = -1, topic
+	for i := range int32(partitionCount) {
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition, p.Timestamp = i, -1 // the end
+		one.Partitions = append(one.Partitions, p)
+	}
+	req.Topics = append(req.Topics, one)
+	out := map[int32]int64{}
+	for _, shard := range cl.RequestSharded(t.Context(), req) {
+		if shard.Err != nil {
+			t.Fatal(shard.Err)
+		}
+		for _, p := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics[0].Partitions {
+			if p.ErrorCode != 0 {
+				t.Fatalf("partition %d: error %d", p.Partition, p.ErrorCode)
+			}
+			if p.Offset > 0 {
+				out[p.Partition] = p.Offset
+			}
+		}
+	}
+	return out
 }
 
 func cluster(t *testing.T) *kfake.Cluster {
 	t.Helper()
-	c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(3, "weir-dns"))
+	c, err := kfake.NewCluster(kfake.NumBrokers(2), kfake.SeedTopics(partitionCount, "weir-dns"))
 	if err != nil {
 		t.Fatal(err)
 	}
