@@ -20,14 +20,11 @@ type Config struct {
 	// too little, clients take each other's habits for their own. Bytes. Default:
 	// 4 MiB.
 	MemoryBytes int64 `yaml:"memory_bytes"`
-	// QueueBytes bounds what waits to be looked at; what does not fit is dropped and
-	// counted. Bytes. Default: 1 MiB.
-	QueueBytes int64 `yaml:"queue_bytes"`
 }
 
 // DefaultConfig ranks.
 func DefaultConfig() Config {
-	return Config{Enabled: true, Top: 1000, Days: 30, HalfLife: 7 * 24 * time.Hour, MemoryBytes: 4 << 20, QueueBytes: 1 << 20}
+	return Config{Enabled: true, Top: 1000, Days: 30, HalfLife: 7 * 24 * time.Hour, MemoryBytes: 4 << 20}
 }
 
 const (
@@ -37,7 +34,6 @@ const (
 	maxHalfLife    = 365 * 24 * time.Hour
 	minMemoryBytes = 64 << 10
 	maxMemoryBytes = 1 << 30
-	minQueueBytes  = 64 << 10 // one chunk of the queue
 )
 
 // Validate says everything that is wrong with c.
@@ -54,8 +50,5 @@ func (c *Config) Validate() error {
 		errs = append(errs, fmt.Errorf("half_life: must be %v to %v, got %v", minHalfLife, maxHalfLife, c.HalfLife))
 	}
 	between("memory_bytes", c.MemoryBytes, minMemoryBytes, maxMemoryBytes)
-	if c.QueueBytes < minQueueBytes {
-		errs = append(errs, fmt.Errorf("queue_bytes: must be at least %d, got %d", minQueueBytes, c.QueueBytes))
-	}
 	return errors.Join(errs...)
 }

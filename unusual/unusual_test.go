@@ -394,7 +394,7 @@ func TestAMillionClientsAndNamesStayInBounds(t *testing.T) {
 func TestConfigNamesAllThatIsWrong(t *testing.T) {
 	cfg := unusual.Config{}
 	err := cfg.Validate()
-	for _, want := range []string{"top: must be 1 to ", "days: must be 1 to ", "half_life: must be ", "memory_bytes: must be ", "queue_bytes: must be "} {
+	for _, want := range []string{"top: must be 1 to ", "days: must be 1 to ", "half_life: must be ", "memory_bytes: must be "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q in it", err, want)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/weirdns/weir/detect/behaviour"
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/privacy"
+	"github.com/weirdns/weir/unusual"
 	"go.uber.org/zap"
 )
 
@@ -64,10 +65,26 @@ func (f *findings) reload(cfg *config) {
 	f.watch.Reload(cfg.Detect.Behaviour)
 }
 
-// watchQueue bounds what waits to be watched, in octets.
+// watchQueue bounds what waits for the watchers, in octets.
 const watchQueue = 4 << 20
 
-// output is the watcher beside the records.
-func (f *findings) output() pdns.QueuedOutput {
-	return pdns.QueuedOutput{Output: f.watch, QueueBytes: watchQueue, Bare: true}
+// watchers are those that look at every transaction and only count: the
+// watcher of clients' behaviour and, where they are not nil, ranked and others.
+func (f *findings) watchers(ranked *unusual.Tracker, others ...pdns.Output) pdns.QueuedOutput {
+	all := append([]pdns.Output{f.watch}, others...)
+	if ranked != nil {
+		all = append(all, rankedOutput{ranked})
+	}
+	return pdns.QueuedOutput{Output: pdns.Together("watch", all...), QueueBytes: watchQueue, Bare: true}
+}
+
+// watchers are who looks at every transaction and only counts.
+func (s *service) watchers() pdns.QueuedOutput {
+	if s.unusual != nil {
+		s.findings.tasks = append(s.findings.tasks, tendUnusual(s.unusual, s.log.Named("unusual")))
+	}
+	if s.tally != nil {
+		return s.findings.watchers(s.unusual, s.tally)
+	}
+	return s.findings.watchers(s.unusual)
 }

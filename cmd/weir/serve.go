@@ -289,9 +289,6 @@ func (s *service) openRecords(cfg *config) error {
 		if s.unusual, err = openUnusual(cfg, dir, s.privacy, s.detection.detector, s.log.Named("unusual"), s.registry); err != nil {
 			return err
 		}
-		if s.unusual != nil {
-			outputs = append(outputs, queueUnusual(cfg, s.unusual))
-		}
 	}
 	sinks, tasks, err := findingSinks(cfg, s.privacy, s.log, s.registry, s.stateless != nil)
 	if err != nil {
@@ -311,17 +308,15 @@ func (s *service) openRecords(cfg *config) error {
 	if s.stateless == nil {
 		s.findings.keep(cfg, s.log, s.registry)
 	}
+	outputs = append(outputs, s.watchers())
 	s.records, err = pdns.New(recorded, pdns.Deps{
-		Log: s.log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: append(outputs, s.findings.output()), Enrich: reputations,
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: s.privacy, Outputs: outputs, Enrich: reputations,
 	})
 	if err != nil {
 		return fmt.Errorf("records: %w", err)
 	}
 	return nil
 }
-
-// tallyQueue bounds what waits to be counted for weir stats, in octets.
-const tallyQueue = 1 << 20
 
 // liveQueue bounds what waits to be shown, in octets.
 const liveQueue = 1 << 20
@@ -343,7 +338,7 @@ func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 			clients = nil
 		}
 		s.tally = tally.New(nil, clients)
-		out = append(out, pdns.QueuedOutput{Output: s.store, QueueBytes: cfg.Store.QueueBytes, Bare: true}, pdns.QueuedOutput{Output: s.tally, QueueBytes: tallyQueue, Bare: true})
+		out = append(out, pdns.QueuedOutput{Output: s.store, QueueBytes: cfg.Store.QueueBytes, Bare: true})
 	}
 	if s.door != nil {
 		s.live = live.New(s.privacy, s.registry)

@@ -21,7 +21,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
-	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/privacy"
 	"github.com/weirdns/weir/unusual"
 	"github.com/weirdns/weir/web"
@@ -49,9 +48,28 @@ func unusualOf(cfg *config, guard *privacy.Guard, d *detect.Detector) (*unusual.
 	return unusual.New(cfg.Unusual, unusual.Deps{Registry: prometheus.NewRegistry(), Privacy: guard, Standing: d.Standing, Seed: 1})
 }
 
-// queueUnusual is t beside the records.
-func queueUnusual(cfg *config, t *unusual.Tracker) pdns.QueuedOutput {
-	return pdns.QueuedOutput{Output: t, QueueBytes: cfg.Unusual.QueueBytes, Bare: true}
+// rankedOutput is a Tracker among the watchers, who wait for no disk: what it
+// knows is written by tendUnusual.
+type rankedOutput struct{ *unusual.Tracker }
+
+func (rankedOutput) Tend() error { return nil }
+
+// tendUnusual writes what t knows from time to time. At the end its output does.
+func tendUnusual(t *unusual.Tracker, log *zap.Logger) task {
+	return task{"unusual", func(ctx context.Context) error {
+		tick := time.NewTicker(time.Minute)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-tick.C:
+				if err := t.Tend(); err != nil {
+					log.Warn("what is usual was not written", zap.Error(err))
+				}
+			}
+		}
+	}}
 }
 
 // rankings are those of all days of a capture, the earliest first.

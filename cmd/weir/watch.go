@@ -147,13 +147,12 @@ func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	outputs := outlets.outputs()
 	if ranking != nil {
-		outputs = append(outputs, queueUnusual(s.cfg, ranking))
+		s.findings.tasks = append(s.findings.tasks, tendUnusual(ranking, s.log.Named("unusual")))
 	}
 	s.findings.keep(s.cfg, s.log, s.registry)
 	r, err := pdns.New(s.cfg.Records, pdns.Deps{
-		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.output()), Enrich: reputations,
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outlets.outputs(), s.findings.watchers(ranking)), Enrich: reputations,
 	})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("records: %w", err)

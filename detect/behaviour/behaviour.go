@@ -64,9 +64,10 @@ type Watcher struct {
 	newToday   int    // new domains today
 	newUntold  uint64 // beyond new_domains.per_day
 
-	event   event
-	finding detect.Finding
-	facts   []detect.Fact
+	suffixes [1024]uint64 // see split
+	event    event
+	finding  detect.Finding
+	facts    []detect.Fact
 }
 
 // event is a transaction with what several detections want of it.
@@ -123,11 +124,8 @@ func (w *Watcher) Record(t *detect.Transaction) {
 	w.watched++
 	e := &w.event
 	e.Transaction, e.at, e.client = t, t.Query.Time.Unix(), t.Query.Client.Unmap().WithZone("")
-	e.domain, e.fresh, e.first = 0, false, false
-	split := w.deps.Suffixes.Split(t.Query.Name)
-	if e.registered, e.known = split.Registered, split.Known; e.registered != nil {
-		e.domain = w.hash(e.registered)
-	}
+	e.fresh, e.first = false, false
+	w.split(e)
 	e.said.read(e)
 	w.turn(e.at)
 	if e.registered != nil && (e.said.exists || e.said.missing || e.Source == detect.FromPolicy) {
@@ -147,6 +145,29 @@ func (w *Watcher) Record(t *detect.Transaction) {
 		if d.on {
 			d.look(e)
 		}
+	}
+}
+
+// split finds the event's registered domain. Where the verdict has it, all that
+// is left to know is whether its suffix is of the list, which the last domains'
+// hashes are kept with: the lowest bit.
+func (w *Watcher) split(e *event) {
+	if e.registered = e.Verdict.Registered; e.registered != nil {
+		e.domain = w.hash(e.registered)
+		slot := &w.suffixes[e.domain/2%uint64(len(w.suffixes))]
+		if *slot|1 != e.domain|1 {
+			*slot = e.domain &^ 1
+			if w.deps.Suffixes.Split(e.registered).Known {
+				*slot |= 1
+			}
+		}
+		e.known = *slot&1 != 0
+		return
+	}
+	split := w.deps.Suffixes.Split(e.Query.Name)
+	e.registered, e.known, e.domain = split.Registered, split.Known, 0
+	if e.registered != nil {
+		e.domain = w.hash(e.registered)
 	}
 }
 
