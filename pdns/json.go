@@ -11,18 +11,39 @@ import (
 // trip over, and writes U+FFFD for what is no UTF-8: names and rdata come here
 // in presentation form, pure ASCII; only a feed's words can hold anything else.
 func appendJSON[S string | []byte](dst []byte, s S) []byte {
-	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
+	plain := 0
+	for plain < len(s) && !special[s[plain]] {
+		plain++
+	}
+	dst = append(dst, s[:plain]...)
+	if plain < len(s) {
+		dst = appendEscaped(dst, s[plain:])
+	}
+	return append(dst, '"')
+}
+
+// special are the octets that a JSON string does not take as they are.
+var special = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c < ' ' || c >= 0x7f || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&'
+	}
+	return t
+}()
+
+// appendEscaped appends what has something special in it.
+func appendEscaped[S string | []byte](dst []byte, s S) []byte {
+	const hex = "0123456789abcdef"
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
 			switch {
+			case !special[c]:
+				dst = append(dst, c)
 			case c == '"' || c == '\\':
 				dst = append(dst, '\\', c)
-			case c < ' ' || c == 0x7f || c == '<' || c == '>' || c == '&':
-				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
 			default:
-				dst = append(dst, c)
+				dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
 			}
 			i++
 			continue
@@ -38,7 +59,7 @@ func appendJSON[S string | []byte](dst []byte, s S) []byte {
 		}
 		i += size
 	}
-	return append(dst, '"')
+	return dst
 }
 
 // appendFloat appends f; JSON has no number for infinities and NaN.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -16,7 +17,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns"
+	"github.com/weirdns/weir/pdns/encode"
 	"github.com/weirdns/weir/pdns/privacy"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -338,6 +341,32 @@ func TestRecordDoesNotAllocate(t *testing.T) {
 	// hundred is what is left of zero.
 	if got := testing.AllocsPerRun(1000, func() { r.Record(tx) }); got >= 1 {
 		t.Errorf("Record allocates %v times, want 0", got)
+	}
+}
+
+// scored is what a log has most of: an answer of the cache, one address, a score.
+func scored(tb testing.TB) *detect.Transaction {
+	tx := answered(tb, 1, "www.shopnews123456.com", "www.shopnews123456.com. 300 IN A 192.0.2.7")
+	tx.Source, tx.Upstream = detect.FromCache, ""
+	tx.Verdict = detect.Verdict{
+		Registered: dnsname.MustParse("shopnews123456.com"), Origin: detect.OriginModel, Score: 0.0123837, Probability: 0.00129, OneIn: 40,
+	}
+	return tx
+}
+
+func TestLineAllocatesNothing(t *testing.T) {
+	w, tx := pdns.NewTransactionWriter(io.Discard, encode.Native, privacy.Plain(privacy.Truncated), nil), scored(t)
+	w.Record(tx)
+	if got := testing.AllocsPerRun(1000, func() { w.Record(tx) }); got > 0 {
+		t.Errorf("a line costs %v allocations, want none", got)
+	}
+}
+
+func BenchmarkLine(b *testing.B) {
+	w, tx := pdns.NewTransactionWriter(io.Discard, encode.Native, privacy.Plain(privacy.Truncated), nil), scored(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		w.Record(tx)
 	}
 }
 

@@ -3,7 +3,6 @@ package pdns
 import (
 	"net/netip"
 	"strconv"
-	"time"
 
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/detect/lookalike"
@@ -20,12 +19,6 @@ const (
 	maxAnswerBytes = 256 << 10 // checked before each answer, so that one more fits on top
 )
 
-// lastTime is the last moment that RFC 3339 can write.
-var lastTime = time.Date(9999, 12, 31, 23, 59, 59, 999999999, time.UTC)
-
-// timeForm is RFC 3339 with all nine digits, so that lines sort as text.
-const timeForm = "2006-01-02T15:04:05.000000000Z"
-
 // lines writes transactions, natively as JSON with every field always there.
 type lines struct {
 	client     *privacy.Guard
@@ -33,6 +26,7 @@ type lines struct {
 	maxAnswers int
 	other      *encode.Encoder // nil: the native format
 	buf        []byte          // scratch
+	stamp      stamp
 }
 
 func newLines(format encode.Format, client *privacy.Guard, suffixes *dnsname.Suffixes) lines {
@@ -48,14 +42,8 @@ func (l *lines) append(dst []byte, t *detect.Transaction) []byte {
 	if l.other != nil {
 		return l.other.Append(dst, t)
 	}
-	at := t.Query.Time.UTC()
-	if at.Year() < 0 {
-		at = time.Time{}
-	} else if at.After(lastTime) {
-		at = lastTime
-	}
 	dst = append(dst, `{"time":"`...)
-	dst = at.AppendFormat(dst, timeForm)
+	dst = l.stamp.append(dst, t.Query.Time)
 	dst = append(dst, `","client":`...)
 	dst = appendClient(dst, l.client, t.Query.Client)
 	dst = append(dst, `,"transport":`...)
@@ -67,10 +55,7 @@ func (l *lines) append(dst []byte, t *detect.Transaction) []byte {
 	dst = append(dst, `,"qclass":`...)
 	dst = appendJSON(dst, dnswire.ClassString(t.Query.Class))
 	dst = append(dst, `,"registered_domain":`...)
-	registered := t.Verdict.Registered
-	if registered == nil && len(t.Query.Name) > 0 {
-		registered = l.suffixes.Split(t.Query.Name).Registered
-	}
+	registered, suffix := l.split(t)
 	dst = l.appendName(dst, registered)
 	dst = append(dst, `,"rcode":`...)
 	if len(t.Response) > 0 {
@@ -91,16 +76,25 @@ func (l *lines) append(dst []byte, t *detect.Transaction) []byte {
 	dst = append(dst, `,"verdict":`...)
 	dst = appendVerdict(dst, &t.Verdict)
 	dst = append(dst, `,"tld":`...)
-	var suffix dnsname.Name
-	if len(t.Query.Name) > 0 {
-		suffix = l.suffixes.Split(t.Query.Name).Suffix
-	}
 	dst = l.appendName(dst, suffix)
 	dst = append(dst, `,"hour":`...)
-	dst = strconv.AppendInt(dst, int64(at.Hour()), 10)
+	dst = strconv.AppendInt(dst, int64(l.stamp.hour), 10)
 	dst = append(dst, `,"context":`...)
 	dst = appendContextJSON(dst, t.Context)
 	return append(dst, '}', '\n')
+}
+
+// split is the registered domain of the transaction's name and its public suffix,
+// which is what is left of the one without its first label.
+func (l *lines) split(t *detect.Transaction) (registered, suffix dnsname.Name) {
+	if r := t.Verdict.Registered; r != nil {
+		return r, r.Parent()
+	}
+	if len(t.Query.Name) == 0 {
+		return nil, nil
+	}
+	split := l.suffixes.Split(t.Query.Name)
+	return split.Registered, split.Suffix
 }
 
 // appendAnswers appends the records of the answer section, up to the first that
@@ -131,7 +125,11 @@ func (l *lines) appendAnswers(dst, msg []byte) (out []byte, omitted int) {
 		dst = append(dst, `,"ttl":`...)
 		dst = strconv.AppendUint(dst, uint64(r.TTL), 10)
 		dst = append(dst, `,"rdata":`...)
-		dst = appendJSON(dst, r.RdataText(msg))
+		if addr := r.Address(msg); addr.IsValid() {
+			dst = append(addr.AppendTo(append(dst, '"')), '"')
+		} else {
+			dst = appendJSON(dst, r.RdataText(msg))
+		}
 		dst = append(dst, '}')
 	}
 	return dst, omitted

@@ -56,9 +56,11 @@ func (w *Writer) Record(t *detect.Transaction) {
 		return
 	}
 	if w.lines != nil {
-		enriched := *t
-		w.context.add(&enriched)
-		t = &enriched
+		if w.context != nil {
+			enriched := *t // t is the caller's
+			w.context.add(&enriched)
+			t = &enriched
+		}
 		w.line = w.lines.append(w.line[:0], t)
 		w.out.row(w.line, t.Query.Time.Unix())
 		return

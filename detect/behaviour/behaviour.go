@@ -64,7 +64,7 @@ type Watcher struct {
 	newToday   int    // new domains today
 	newUntold  uint64 // beyond new_domains.per_day
 
-	suffixes [1024]uint64 // see split
+	suffixes [8192]uint64 // see split
 	event    event
 	finding  detect.Finding
 	facts    []detect.Fact

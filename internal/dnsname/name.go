@@ -218,23 +218,42 @@ func (n Name) AppendText(dst []byte) []byte {
 			dst = append(dst, '.')
 		}
 		end := i + 1 + int(n[i])
-		for _, c := range n[i+1 : end] {
-			dst = appendEscaped(dst, c)
-		}
+		dst = appendLabel(dst, n[i+1:end])
 		i = end
 	}
 	return dst
 }
 
-func appendEscaped(dst []byte, c byte) []byte {
-	switch {
-	case c <= ' ' || c >= 0x7f:
-		return append(dst, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
-	case c == '.' || c == '\\' || c == '"' || c == '(' || c == ')' || c == ';' || c == '@' || c == '$':
-		return append(dst, '\\', c)
+func appendLabel(dst, label []byte) []byte {
+	plain := 0
+	for plain < len(label) && !escaped[label[plain]] {
+		plain++
 	}
-	return append(dst, c)
+	dst = append(dst, label[:plain]...)
+	for _, c := range label[plain:] {
+		switch {
+		case !escaped[c]:
+			dst = append(dst, c)
+		case c <= ' ' || c >= 0x7f:
+			dst = append(dst, '\\', '0'+c/100, '0'+c/10%10, '0'+c%10)
+		default:
+			dst = append(dst, '\\', c)
+		}
+	}
+	return dst
 }
+
+// escaped are the octets that a label's text does not have as they are (RFC 1035,
+// section 5.1; RFC 4343, section 2.1).
+var escaped = func() (t [256]bool) {
+	for c := range t {
+		t[c] = c <= ' ' || c >= 0x7f
+	}
+	for _, c := range `.\"();@$` {
+		t[c] = true
+	}
+	return t
+}()
 
 // IsRoot says whether n is the root.
 func (n Name) IsRoot() bool { return len(n) == 1 }
