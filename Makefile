@@ -109,6 +109,11 @@ e2e: build
 ui-test: build
 	./testdata/ui/run.sh $(ARGS)
 
+.PHONY: tunnels
+## tunnels: real iodine, dns2tcp and dnscat2 through a running weir: what is told, after how much; ARGS="--enforce"
+tunnels: build
+	python3 testdata/tunnels/run.py $(ARGS)
+
 ## integration: outlets against the real services, as far as they can be had
 integration:
 	./testdata/integration/kafka.sh

@@ -27,6 +27,7 @@ type setup struct {
 	policies map[string]detect.ListPolicy
 	change   func(*detect.Config)
 	noModel  bool
+	suspects *detect.Suspects
 }
 
 func newDetector(t testing.TB, s setup) *detect.Detector {
@@ -56,7 +57,7 @@ func newDetector(t testing.TB, s setup) *detect.Detector {
 		}
 	}
 	d, err := detect.New(cfg, s.policies, model, detect.Deps{
-		Log: zap.NewNop(), Registry: reg, Lists: lists, Suffixes: dnsname.DefaultSuffixes(),
+		Log: zap.NewNop(), Registry: reg, Lists: lists, Suffixes: dnsname.DefaultSuffixes(), Suspects: s.suspects,
 	})
 	if err != nil {
 		t.Fatal(err)

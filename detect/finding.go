@@ -36,6 +36,12 @@ var findingNames = [...]string{
 	UpstreamBlock: "upstream_block", SilentClient: "silent_client",
 }
 
+// Suspects says whether findings of this kind speak against a domain: whether they
+// have an Until.
+func (k FindingKind) Suspects() bool {
+	return k == Tunnel || k == Beacon || k == FastFlux || k == NewDomain
+}
+
 func (k FindingKind) String() string { return findingNames[k] }
 
 // ParseFindingKind reads what String writes.
@@ -59,6 +65,16 @@ type Finding struct {
 	Client   netip.Addr   // invalid if it is not about one
 	Name     dnsname.Name // nil if it is not about one; borrowed
 	Evidence []Fact       // borrowed
+	// Until is how long the registered domain of Name is suspected in verdicts; zero:
+	// it is not. Enforce says that policy's action is carried out then.
+	Until   time.Time
+	Enforce bool
+	// Transaction is the one by which it was found; nil: it is not about one.
+	// Borrowed.
+	Transaction *Transaction
+	// Context is what is known of the client's network and the name beside; nil:
+	// nothing. Borrowed.
+	Context *Context
 }
 
 // FindingSink takes findings, from any number of goroutines. Find neither

@@ -34,13 +34,21 @@ func (f *Findings) SetMutes(mutes []MuteConfig) {
 	f.mutes.Store(&parsed)
 }
 
-// Find hands found to all sinks unless it is muted.
-func (f *Findings) Find(found *Finding) {
+// Muted says whether found is not to be told.
+func (f *Findings) Muted(found *Finding) bool {
 	for _, m := range *f.mutes.Load() {
 		if m.covers(found) {
-			f.muted[found.Kind].Add(1)
-			return
+			return true
 		}
+	}
+	return false
+}
+
+// Find hands found to all sinks unless it is muted.
+func (f *Findings) Find(found *Finding) {
+	if f.Muted(found) {
+		f.muted[found.Kind].Add(1)
+		return
 	}
 	f.told[found.Kind][found.Level].Add(1)
 	for _, s := range f.sinks {

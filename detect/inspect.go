@@ -26,6 +26,8 @@ type Deps struct {
 	Suffixes *dnsname.Suffixes
 	// Allows are names that are let through for a while; nil: none.
 	Allows *allow.Book
+	// Suspects are domains that findings speak against; nil: nobody finds any.
+	Suspects *Suspects
 }
 
 // Detector judges names and answers. It is safe for use by many goroutines;
@@ -97,7 +99,8 @@ func (d *Detector) Model() *Model { return d.state.Load().model }
 //     blocklist.Hit.Overruled says, and let the name pass that list only;
 //  3. the model, on the registered domain;
 //  4. the brands, whether the name imitates one;
-//  5. policy takes the action of the first enforced hit, in this order; if none
+//  5. what findings have against the domain;
+//  6. policy takes the action of the first enforced hit, in this order; if none
 //     is enforced, that of the first hit, to be recorded only.
 //
 // v is overwritten; its Matches keep their memory. Nothing in v may be used
@@ -165,6 +168,10 @@ func (d *Detector) Record(t *Transaction) {
 	}
 }
 
+// Suspects are the domains that findings speak against; nil if the Detector was
+// made without any.
+func (d *Detector) Suspects() *Suspects { return d.deps.Suspects }
+
 // Site is how the names of this site score.
 func (d *Detector) Site() *Site { return &d.site }
 
@@ -174,7 +181,8 @@ func (d *Detector) judge(st *state, w *view, q *Query, v *Verdict) {
 	if noModel {
 		v.Unscored = NoModel
 	}
-	if q.Class != dnswire.ClassIN || noModel && st.policy.imitations == nil {
+	suspects := d.deps.Suspects.any()
+	if q.Class != dnswire.ClassIN || noModel && st.policy.imitations == nil && !suspects {
 		return
 	}
 	n, ok := st.known.get(q.Name)
@@ -193,6 +201,9 @@ func (d *Detector) judge(st *state, w *view, q *Query, v *Verdict) {
 	}
 	if n.lookalike != 0 {
 		st.imitates(registered, st.policy.imitations.index.Unpack(n.lookalike), v)
+	}
+	if suspects && registered != nil && n.unscored != OwnZone {
+		d.suspected(st, q, registered, v)
 	}
 }
 

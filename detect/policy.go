@@ -25,6 +25,7 @@ type policy struct {
 	rebindingAllow []dnsname.Name
 	cacheEntries   int
 	rebinding      rule
+	suspected      rule
 	cname, address string
 	rebindingMode  string
 	imitations     *imitations // nil: nobody looks for them
@@ -108,6 +109,7 @@ func newPolicy(c *Config, lists map[string]ListPolicy) (*policy, error) {
 	p.fallback = ruleFor("block.action", "", ModeMonitor, dnswire.EDEBlocked)
 	p.model = ruleFor("model.action", c.Model.Action, c.Model.Mode, dnswire.EDEBlocked)
 	p.rebinding = ruleFor("block.action", "", c.Answers.Rebinding, dnswire.EDEBlocked)
+	p.suspected = ruleFor("block.action", "", ModeEnforce, dnswire.EDEBlocked)
 	p.imitations = newImitations(&errs, &c.Lookalike, ruleFor("lookalike.action", c.Lookalike.Action, c.Lookalike.Mode, dnswire.EDEBlocked))
 	for name, l := range lists {
 		r := ruleFor("lists."+name+".action", l.Action, l.Mode, uint16(l.EDE))

@@ -52,12 +52,13 @@ const (
 	OriginModel
 	OriginRebinding // an answer that points a public name into private address space
 	OriginLookalike // the name imitates a brand
+	OriginBehaviour // a finding speaks against the domain: see Suspects
 )
 
 var originNames = [...]string{
 	OriginNone: "none", OriginAllowList: "allowlist", OriginBlockList: "blocklist",
 	OriginModel: "model", OriginRebinding: "rebinding",
-	OriginLookalike: "lookalike",
+	OriginLookalike: "lookalike", OriginBehaviour: "behaviour",
 }
 
 func (o Origin) String() string { return originNames[o] }

@@ -2,6 +2,7 @@ package pdns
 
 import (
 	"io"
+	"strconv"
 	"sync"
 
 	"github.com/weirdns/weir/detect"
@@ -76,6 +77,16 @@ func (l *findingLines) line(f *detect.Finding) []byte {
 		dst = append(dst, ':')
 		dst = appendJSON(dst, fact.Value)
 	}
-	l.buf = append(dst, '}', '}', '\n')
+	dst = append(dst, `},"suspected_until":`...)
+	if f.Until.IsZero() {
+		dst = append(dst, "null"...)
+	} else {
+		dst = append(f.Until.UTC().AppendFormat(append(dst, '"'), timeForm), '"')
+	}
+	dst = append(dst, `,"enforced":`...)
+	dst = strconv.AppendBool(dst, f.Enforce)
+	dst = append(dst, `,"context":`...)
+	dst = appendContextJSON(dst, f.Context)
+	l.buf = append(dst, '}', '\n')
 	return l.buf
 }

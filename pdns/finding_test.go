@@ -25,12 +25,14 @@ func TestAFindingIsOneLine(t *testing.T) {
 	}
 	w.Find(&f)
 	f.Name, f.Evidence = nil, nil
+	f.Until, f.Enforce = f.Time.Add(24*time.Hour), true
+	f.Context = &detect.Context{Client: detect.ClientContext{Name: "lab", Own: true}}
 	w.Find(&f)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"time":"2026-03-01T12:00:00.000000005Z","kind":"encrypted_dns","level":"low","client":"192.0.2.0/24","name":"a.example","evidence":{"server":"9.9.9.9","sni":"\u003c\u000a\u003e"}}
-{"time":"2026-03-01T12:00:00.000000005Z","kind":"encrypted_dns","level":"low","client":"192.0.2.0/24","name":null,"evidence":{}}
+	const want = `{"time":"2026-03-01T12:00:00.000000005Z","kind":"encrypted_dns","level":"low","client":"192.0.2.0/24","name":"a.example","evidence":{"server":"9.9.9.9","sni":"\u003c\u000a\u003e"},"suspected_until":null,"enforced":false,"context":null}
+{"time":"2026-03-01T12:00:00.000000005Z","kind":"encrypted_dns","level":"low","client":"192.0.2.0/24","name":null,"evidence":{},"suspected_until":"2026-03-02T12:00:00.000000005Z","enforced":true,"context":{"client":{"name":"lab","own":true,"country":null,"city":null,"asn":null,"org":null},"answers":[],"reputations":[]}}
 `
 	if got := b.String(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)

@@ -161,7 +161,7 @@ func (r *request) explain() {
 	v := &r.verdict
 	text := r.edeText[:0]
 	switch {
-	case v.Origin == detect.OriginBlockList && v.Decider < len(v.Matches):
+	case (v.Origin == detect.OriginBlockList || v.Origin == detect.OriginBehaviour) && v.Decider < len(v.Matches):
 		m := &v.Matches[v.Decider]
 		text = append(text, "list="...)
 		text = append(text, m.List...)

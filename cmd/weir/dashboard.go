@@ -9,7 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/weirdns/weir/pdns/live"
 	"github.com/weirdns/weir/web"
+	"go.uber.org/zap"
 )
 
 // tokenName is the dashboard's token in the state folder.
@@ -113,4 +115,13 @@ func (c *dashboardCmd) Run(std stdio) error {
 	fmt.Fprintln(std.out, link.URL)
 	fmt.Fprintf(std.err, "This link logs in once, until %s.\n", link.Ends.Local().Format("15:04"))
 	return nil
+}
+
+// openFound has the dashboard show findings, those of the last run too.
+func (s *service) openFound(cfg *config) *live.Findings {
+	s.found = live.NewFindings(s.privacy)
+	if err := s.found.Restore(cfg.Records.Dir); err != nil {
+		s.log.Warn("the findings of the last run are not shown", zap.Error(err))
+	}
+	return s.found
 }

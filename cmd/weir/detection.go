@@ -54,6 +54,7 @@ func buildDetection(cfg *config, log *zap.Logger, reg prometheus.Registerer, all
 	}
 	d, err := detect.New(cfg.judging(), cfg.policies(), models.live, detect.Deps{
 		Log: log.Named("detect"), Registry: reg, Lists: lists, Suffixes: dnsname.DefaultSuffixes(), Allows: allows,
+		Suspects: detect.NewSuspects(dnsname.DefaultSuffixes(), reg),
 	})
 	if err != nil {
 		return nil, exitWith(exitConfig, err)

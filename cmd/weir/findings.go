@@ -17,8 +17,11 @@ import (
 // findings are the detections that no single query shows, and who is told.
 type findings struct {
 	all   *detect.Findings
+	entry detect.FindingSink // before all: where findings are brought
 	watch *behaviour.Watcher
-	tasks []task // that bring findings somewhere
+	// suspects is how findings come into verdicts.
+	suspects *detect.Suspects
+	tasks    []task // that bring findings somewhere
 }
 
 // findingSinks are who is told of findings while weir goes on. Whoever keeps
@@ -36,8 +39,16 @@ func findingSinks(cfg *config, guard *privacy.Guard, log *zap.Logger, reg promet
 
 // newFindings watches for what goes on. What anybody may send meets sketches
 // with a secret.
-func newFindings(cfg *config, judge *detect.Detector, reg prometheus.Registerer, live bool, sinks []detect.FindingSink) (*findings, error) {
-	f := &findings{all: detect.NewFindings(cfg.Detect.Behaviour.Mute, reg, sinks...)}
+//
+// known says what is known of clients and names beside, no more of clients than
+// guard lets be kept; nil: nothing is.
+func newFindings(cfg *config, judge *detect.Detector, reg prometheus.Registerer, live bool, sinks []detect.FindingSink, known pdns.Enricher, guard *privacy.Guard) (*findings, error) {
+	f := &findings{suspects: judge.Suspects()}
+	f.all = detect.NewFindings(cfg.Detect.Behaviour.Mute, reg, append(sinks, f.suspects)...)
+	f.entry = f.all
+	if known != nil {
+		f.entry = pdns.NewFindingContexts(known, guard, f.all)
+	}
 	var key behaviour.Key
 	if live {
 		var b [16]byte
@@ -46,7 +57,7 @@ func newFindings(cfg *config, judge *detect.Detector, reg prometheus.Registerer,
 	}
 	var err error
 	f.watch, err = behaviour.New(cfg.Detect.Behaviour, behaviour.Deps{
-		Registry: reg, Findings: f.all, Key: key, Capture: !live, Tail: judge.Tail, Popular: judge.Popular,
+		Registry: reg, Findings: f.entry, Key: key, Capture: !live, Tail: judge.Tail, Popular: judge.Popular,
 	})
 	return f, exitWith(exitConfig, err)
 }
@@ -63,6 +74,10 @@ func (f *findings) keep(cfg *config, log *zap.Logger, reg prometheus.Registerer)
 func (f *findings) reload(cfg *config) {
 	f.all.SetMutes(cfg.Detect.Behaviour.Mute)
 	f.watch.Reload(cfg.Detect.Behaviour)
+	f.suspects.Keep(func(one *detect.Finding) (enforce, ok bool) {
+		_, enforce = cfg.Detect.Behaviour.EnforcedFrom(one.Kind)
+		return enforce, !f.all.Muted(one)
+	})
 }
 
 // watchQueue bounds what waits for the watchers, in octets.

@@ -65,6 +65,50 @@ func TestFindingsOfARunningWeir(t *testing.T) {
 	}
 }
 
+// A tunnel that is enforced gets no answers any more, its client alone, until a
+// reload mutes the finding; the records and the metrics say so.
+func TestATunnelIsBlockedWhereThatIsWanted(t *testing.T) {
+	up := dnstest.NewServer(t, "example.com", "$TTL 300\n@ SOA ns admin 1 3600 600 86400 60\n@ NS ns\n* A 192.0.2.1\n")
+	state := t.TempDir()
+	conf := filepath.Join(t.TempDir(), "weir.yaml")
+	const text = "state_dir: %s\nrecords: {transactions: {enabled: true}}\ndetect:\n  block: {action: nxdomain}\n  behaviour:\n    tunnels: {mode: enforce, hour: 200}\n    mute:\n%s"
+	writeFile(t, conf, fmt.Sprintf(text, state, "      []\n"))
+	p := startWeir(t, "-c", conf, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	n := 0
+	ask := func(domain string) *dns.Msg {
+		n++
+		return p.ask("udp", p.listen[0], hexName(n)[:30]+"."+domain+".", dns.TypeA)
+	}
+	untilTrue(t, "a block", func() bool { return ask("example.com").Rcode == dns.RcodeNameError })
+	for _, series := range []string{`weir_suspect_domains{kind="tunnel",mode="enforce"}`, `weir_verdicts_total{action="nxdomain",mode="enforce",origin="behaviour"}`} {
+		if got := metric(p.scrape(), series); got == "0" || got == "" {
+			t.Errorf("%s: %q", series, got)
+		}
+	}
+	writeFile(t, conf, fmt.Sprintf(text, state, "      - {kind: tunnel, name: example.com, reason: our backup, until: 2999-01-01}\n"))
+	p.reload("reloaded")
+	if got := ask("example.com"); got.Rcode != dns.RcodeSuccess {
+		t.Errorf("muted, and still %s", dns.RcodeToString[got.Rcode])
+	}
+	p.stop()
+	blocked := 0
+	type line struct {
+		Verdict struct {
+			Origin   string
+			Enforced bool
+			Matches  []struct{ List, Rule string }
+		}
+	}
+	for _, l := range jsonLines[line](t, filepath.Join(state, "records", "transactions*.jsonl")) {
+		if v := l.Verdict; v.Origin == "behaviour" && v.Enforced && len(v.Matches) > 0 && v.Matches[0].Rule == "tunnel" {
+			blocked++
+		}
+	}
+	if blocked == 0 {
+		t.Error("no record says that a tunnel was blocked")
+	}
+}
+
 // A log gives the same findings whenever it is replayed.
 func TestReplayTellsFindings(t *testing.T) {
 	var log strings.Builder

@@ -110,7 +110,7 @@ func (c *replayCmd) judge(conf string) (*judge, *config, error) {
 		return nil, nil, err
 	}
 	j := &judge{detection: d, report: replay.NewReport(guard.Text)}
-	if j.findings, err = newFindings(cfg, d.detector, reg, false, []detect.FindingSink{j.report}); err != nil {
+	if j.findings, err = newFindings(cfg, d.detector, reg, false, []detect.FindingSink{j.report}, nil, guard); err != nil {
 		return nil, nil, err
 	}
 	if c.Unusual > 0 {

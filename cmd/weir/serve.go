@@ -298,10 +298,9 @@ func (s *service) openRecords(cfg *config) error {
 		sinks = append(sinks, s.alerts)
 	}
 	if s.door != nil {
-		s.found = live.NewFindings(s.privacy)
-		sinks = append(sinks, s.found)
+		sinks = append(sinks, s.openFound(cfg))
 	}
-	if s.findings, err = newFindings(cfg, s.detection.detector, s.registry, true, sinks); err != nil {
+	if s.findings, err = newFindings(cfg, s.detection.detector, s.registry, true, sinks, reputations, s.privacy); err != nil {
 		return err
 	}
 	s.findings.tasks = append(tasks, asking...)

@@ -173,8 +173,7 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 			return nil, err
 		}
 		w := pdns.NewTransactionWriter(f, c.Format, s.privacy, nil)
-		// Services are not asked about what is past.
-		known, err := reputation.New(reputation.Config{Lists: s.cfg.Reputation.Lists}, s.context, prometheus.NewRegistry())
+		known, err := s.known()
 		if err != nil {
 			return nil, err
 		}
@@ -217,13 +216,19 @@ func (s *sniffer) outputs() ([]detect.Sink, error) {
 	return sinks, nil
 }
 
+// known says what is known beside what was read. Services are not asked: what is
+// read is past.
+func (s *sniffer) known() (pdns.Enricher, error) {
+	return reputation.New(reputation.Config{Lists: s.cfg.Reputation.Lists}, s.context, prometheus.NewRegistry())
+}
+
 // packetFindings are who is told what packets show, where that was asked for:
 // the kernel's filter then lets more through.
 func (s *sniffer) packetFindings() []detect.FindingSink {
 	if s.cmd.Findings == "" {
 		return nil
 	}
-	return []detect.FindingSink{s.findings.all}
+	return []detect.FindingSink{s.findings.entry}
 }
 
 // read reads the capture and writes what was asked for. Where reading fails,
@@ -243,7 +248,11 @@ func (s *sniffer) read(ctx context.Context) (err error) {
 		return err
 	}
 	if len(s.told) > 0 {
-		if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, false, s.told); err != nil {
+		known, err := s.known()
+		if err != nil {
+			return err
+		}
+		if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, false, s.told, known, s.privacy); err != nil {
 			return err
 		}
 		sinks = append(sinks, s.findings.watch)

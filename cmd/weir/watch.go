@@ -38,7 +38,11 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 		}})
 		back = append(back, tasks...)
 	} else {
-		if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, true, s.told); err != nil {
+		known, err := s.known()
+		if err != nil {
+			return err
+		}
+		if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, true, s.told, known, s.privacy); err != nil {
 			return err
 		}
 		sinks = append(sinks, s.findings.watch)
@@ -135,11 +139,11 @@ func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, true, append(s.told, sinks...)); err != nil {
-		return nil, nil, nil, err
-	}
 	reputations, asking, err := newReputation(s.cfg, s.context, s.registry)
 	if err != nil {
+		return nil, nil, nil, err
+	}
+	if s.findings, err = newFindings(s.cfg, s.detection.detector, s.registry, true, append(s.told, sinks...), reputations, guard); err != nil {
 		return nil, nil, nil, err
 	}
 	s.findings.tasks = append(told, asking...)

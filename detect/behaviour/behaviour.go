@@ -7,7 +7,8 @@
 // gives the same findings, and an output of a pdns.Recorder behind a resolver,
 // where it has a queue and a goroutine of its own. All its memory is bounded:
 // clients and domains live in tables of which the least used entries go. It
-// refuses to look at a clock, to ask anybody, and to block.
+// refuses to look at a clock, to ask anybody, and to block: where a mode says
+// enforce, its findings say so, and detect.Suspects does the rest.
 package behaviour
 
 import (
@@ -61,8 +62,9 @@ type Watcher struct {
 	activities table[netip.Addr, activity]
 	timers     table[beaconKey, beacon]
 	fluxes     table[uint64, flux]
-	newToday   int    // new domains today
-	newUntold  uint64 // beyond new_domains.per_day
+	publics    *publics // nil: none yet
+	newToday   int      // new domains today
+	newUntold  uint64   // beyond new_domains.per_day
 
 	suffixes [8192]uint64 // see split
 	event    event
@@ -110,6 +112,9 @@ func New(cfg Config, deps Deps) (*Watcher, error) {
 func (w *Watcher) Reload(cfg Config) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.cfg.tellsAnew(&cfg) {
+		w.told = table[toldKey, toldState]{most: w.told.most, evicted: w.told.evicted}
+	}
 	w.cfg = cfg
 	w.setHarmless()
 }

@@ -183,17 +183,101 @@ func TestRebindingIsTold(t *testing.T) {
 	}
 }
 
+// A private address after a public one that was not to be kept is what an attack
+// looks like; after a long time, after one that may be kept, or first, it is not.
+func TestRebindingOverTime(t *testing.T) {
+	const client = "192.0.2.1"
+	for _, c := range []struct {
+		say     string
+		first   string // the public answer; "": none
+		past    time.Duration
+		private string
+		want    string
+	}{
+		{"a public address, then a private one", "198.51.100.1", 5 * time.Second, "192.168.1.1", "rebinding high 192.0.2.1 a.rebind.com registered_domain=rebind.com public_before=5s"},
+		{"then this machine's", "198.51.100.1", time.Minute, "127.0.0.1", "rebinding medium 192.0.2.1 a.rebind.com registered_domain=rebind.com public_before=1m0s"},
+		{"hours later", "198.51.100.1", 2 * time.Hour, "192.168.1.1", "rebinding low 192.0.2.1 a.rebind.com registered_domain=rebind.com address="},
+		{"one that may be kept for a day", "86400", time.Minute, "192.168.1.1", "rebinding low 192.0.2.1 a.rebind.com registered_domain=rebind.com address="},
+		{"none before", "", 0, "192.168.1.1", "rebinding low 192.0.2.1 a.rebind.com registered_domain=rebind.com address="},
+	} {
+		w, sink, _ := watcher(t, only(func(on *behaviour.Config) { on.Rebinding.Mode = detect.ModeMonitor }))
+		switch c.first {
+		case "":
+		case "86400":
+			w.Record(answer(t, query(0, client, "a.rebind.com", dns.TypeA), dns.RcodeSuccess, "a.rebind.com. 86400 IN A 198.51.100.1"))
+		default:
+			w.Record(answer(t, query(0, client, "a.rebind.com", dns.TypeA), dns.RcodeSuccess, "a.rebind.com. 1 IN A "+c.first))
+		}
+		w.Record(answer(t, query(c.past, client, "b.rebind.com", dns.TypeA), dns.RcodeSuccess, "b.rebind.com. 1 IN A 198.51.100.2"))
+		tx := answer(t, query(c.past, client, "a.rebind.com", dns.TypeA), dns.RcodeSuccess, "a.rebind.com. 1 IN A "+c.private)
+		tx.Verdict.Origin = detect.OriginRebinding
+		if w.Record(tx); len(sink.lines) != 1 || !strings.HasPrefix(sink.lines[0], c.want) {
+			t.Errorf("%s: %q, want %q", c.say, sink.lines, c.want)
+		}
+	}
+}
+
+// What enforce says is blocked: from its level on, for as long as the finding is not
+// told again, and never what is known to be harmless. A reload that blocks what was
+// only told tells it again.
+func TestEnforcedFindings(t *testing.T) {
+	enforce := func(level string) func(*behaviour.Config) {
+		return func(c *behaviour.Config) {
+			only(func(*behaviour.Config) {})(c)
+			c.Repeat, c.Tunnels.Mode, c.Tunnels.Level = time.Hour, detect.ModeEnforce, level
+			c.Tunnels.Harmless = []string{"av.com"}
+		}
+	}
+	send := func(w *behaviour.Watcher, at time.Duration, domain string, names int) {
+		r := rand.New(rand.NewPCG(3, uint64(at)))
+		for i := range names {
+			w.Record(query(at+time.Duration(i)*time.Millisecond, "192.0.2.1", hexes(r, 30)+"."+domain, dns.TypeA))
+		}
+	}
+	w, sink, _ := watcher(t, enforce("medium"))
+	send(w, 0, "evil.com", 500)
+	send(w, 0, "av.com", 5000)
+	var got []string
+	for _, f := range sink.findings {
+		got = append(got, fmt.Sprintf("%s %s %v %v", f.Name, f.Level, f.Enforce, f.Until.Sub(f.Time)))
+	}
+	want := []string{"evil.com low false 1h0m0s", "evil.com medium true 1h0m0s", "evil.com high true 1h0m0s",
+		"av.com low false 1h0m0s", "av.com medium false 1h0m0s"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	// When the block is over it is told again, and so blocked again.
+	if send(w, time.Hour+time.Second, "evil.com", 1); len(sink.findings) != 6 || !sink.findings[5].Enforce {
+		t.Errorf("after an hour: %q", sink.lines[5:])
+	}
+
+	cfg := behaviour.DefaultConfig()
+	w, sink, _ = watcher(t, nil)
+	send(w, 0, "evil.com", 500)
+	before := len(sink.findings)
+	enforce("high")(&cfg)
+	w.Reload(cfg)
+	if send(w, time.Second, "evil.com", 1); len(sink.findings) != before+1 || !sink.findings[before].Enforce {
+		t.Errorf("after a reload: %q", sink.lines[before:])
+	}
+	w.Reload(cfg) // which changes nothing
+	if send(w, 2*time.Second, "evil.com", 1); len(sink.findings) != before+1 {
+		t.Errorf("after another: %q", sink.lines[before+1:])
+	}
+}
+
 func TestConfigSaysAllThatIsWrong(t *testing.T) {
 	cfg := behaviour.DefaultConfig()
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	cfg.Repeat, cfg.MaxPairs, cfg.Rebinding.Mode, cfg.Tunnels.Mode = 0, 1, "enforce", ""
+	cfg.Tunnels.Level, cfg.Beacons.Level, cfg.NewDomains.Level, cfg.FastFlux.Mode = "none", "high", "high", "block"
 	cfg.MaxClients, cfg.Infected = 1, behaviour.InfectedConfig{}
 	cfg.Tunnels.Hour, cfg.Tunnels.Day, cfg.Tunnels.HarmlessFactor, cfg.Tunnels.Harmless = 0, 0, 0, []string{"a..b"}
 	cfg.Mute = []detect.MuteConfig{{Kind: "tunnel"}, {Reason: "r", Until: "2027-01-01"}}
 	err := cfg.Validate()
-	for _, path := range []string{"repeat:", "max_pairs:", "max_clients:", "infected.mode:", "infected.one_in:", "infected.threshold:", "infected.window:", "rebinding.mode:", "tunnels.mode:", "tunnels.hour:", "tunnels.day:",
+	for _, path := range []string{"repeat:", "max_pairs:", "max_clients:", "infected.mode:", "infected.one_in:", "infected.threshold:", "infected.window:", "rebinding.mode:", "tunnels.mode:", "tunnels.level:", "beacons.level:", "new_domains.level:", "fast_flux.mode:", "tunnels.hour:", "tunnels.day:",
 		"tunnels.harmless_factor:", "tunnels.harmless[0]:", "mute[0].reason:", "mute[0].until:", "mute[1].kind:"} {
 		if err == nil || !strings.Contains("\n"+err.Error(), "\n"+path) {
 			t.Errorf("nothing is said of %s in %v", path, err)

@@ -10,10 +10,12 @@ import (
 )
 
 // Config says what is watched for, from when on it is told, and how much is
-// remembered. Nothing here blocks anything.
+// remembered. A detection whose mode is enforce has the registered domain blocked
+// that it is about, for as long as Repeat; nothing else blocks anything.
 type Config struct {
 	// Repeat is how long the same finding is not told again unless its level
-	// rises. In the time of the data. Default: 24h.
+	// rises, and how long it stands in the verdicts on the domain that it is about. In
+	// the time of the data. Default: 24h.
 	Repeat time.Duration `yaml:"repeat"`
 	// MaxPairs bounds the pairs of a client and a registered domain that are
 	// remembered, of a client and a name, and of names; the least used go. A pair
@@ -38,7 +40,7 @@ type Config struct {
 	// Beacons are names asked for by the clock.
 	Beacons BeaconsConfig `yaml:"beacons"`
 	// FastFlux are names that point to many networks for a short time each.
-	FastFlux Switch `yaml:"fast_flux"`
+	FastFlux FluxConfig `yaml:"fast_flux"`
 	// NewDomains are registered domains that nobody here has asked for before.
 	NewDomains NewDomainsConfig `yaml:"new_domains"`
 	// UpstreamBlocks are answers that an upstream made by a policy of its own.
@@ -57,8 +59,11 @@ func (s *Switch) on() bool { return s.Mode != detect.ModeOff }
 
 // TunnelsConfig says how much may be said in the names below a domain.
 type TunnelsConfig struct {
-	// Mode: off or monitor. Default: monitor.
+	// Mode: off, monitor, or enforce: the client gets no more answers below the
+	// domain. Default: monitor.
 	Mode string `yaml:"mode"`
+	// Level from which enforce blocks: low, medium or high. Default: high.
+	Level string `yaml:"level"`
 	// Hour and Day are how much information one client may exchange with one
 	// registered domain in an hour and in a day: the entropy of different names
 	// below it, and of what answers to such names carry. What has the shape of a
@@ -107,8 +112,11 @@ func (c *BurstsConfig) on() bool { return c.Mode != detect.ModeOff }
 
 // BeaconsConfig says what is regular.
 type BeaconsConfig struct {
-	// Mode: off or monitor. Default: monitor.
+	// Mode: off, monitor, or enforce: the client gets no more answers below the
+	// domain. Default: monitor.
 	Mode string `yaml:"mode"`
+	// Level from which enforce blocks: low or medium. Default: medium.
+	Level string `yaml:"level"`
 	// Intervals is how many must have been seen, 8 at least. Default: 24.
 	Intervals int `yaml:"intervals"`
 	// Score is how regular they must be, 0 to 1. Default: 0.95.
@@ -119,10 +127,23 @@ type BeaconsConfig struct {
 
 func (c *BeaconsConfig) on() bool { return c.Mode != detect.ModeOff }
 
+// FluxConfig is about names that point to many networks.
+type FluxConfig struct {
+	// Mode: off, monitor, or enforce: nobody gets answers below the domain. Default:
+	// monitor.
+	Mode string `yaml:"mode"`
+}
+
+func (c *FluxConfig) on() bool { return c.Mode != detect.ModeOff }
+
 // NewDomainsConfig says when a domain is worth telling as new.
 type NewDomainsConfig struct {
-	// Mode: off or monitor. Default: monitor.
+	// Mode: off, monitor, or enforce: nobody gets answers below the domain, but for
+	// the first, by which it was found. Default: monitor.
 	Mode string `yaml:"mode"`
+	// Level from which enforce blocks: low, or medium, what the model scores medium
+	// or high. Default: medium.
+	Level string `yaml:"level"`
 	// LearnDays is how many days of the data the site is watched before anything
 	// counts as new. Default: 7.
 	LearnDays int `yaml:"learn_days"`
@@ -149,13 +170,13 @@ func DefaultConfig() Config {
 	return Config{
 		Repeat: 24 * time.Hour, MaxPairs: 1 << 15, MaxClients: 1 << 14,
 		Rebinding: Switch{Mode: detect.ModeMonitor},
-		Tunnels:   TunnelsConfig{Mode: detect.ModeMonitor, Hour: 2 << 10, Day: 8 << 10, HarmlessFactor: 32},
+		Tunnels:   TunnelsConfig{Mode: detect.ModeMonitor, Level: detect.LevelHigh.String(), Hour: 2 << 10, Day: 8 << 10, HarmlessFactor: 32},
 		Infected:  InfectedConfig{Mode: detect.ModeMonitor, OneIn: 1000, Threshold: 10, Window: 24 * time.Hour},
 
 		NXDOMAINBursts: BurstsConfig{Mode: detect.ModeMonitor, Hour: 50, Times: 5},
-		Beacons:        BeaconsConfig{Mode: detect.ModeMonitor, Intervals: 24, Score: 0.95, Least: 30 * time.Second},
-		FastFlux:       Switch{Mode: detect.ModeMonitor},
-		NewDomains:     NewDomainsConfig{Mode: detect.ModeMonitor, LearnDays: 7, PerDay: 100},
+		Beacons:        BeaconsConfig{Mode: detect.ModeMonitor, Level: detect.LevelMedium.String(), Intervals: 24, Score: 0.95, Least: 30 * time.Second},
+		FastFlux:       FluxConfig{Mode: detect.ModeMonitor},
+		NewDomains:     NewDomainsConfig{Mode: detect.ModeMonitor, Level: detect.LevelMedium.String(), LearnDays: 7, PerDay: 100},
 		UpstreamBlocks: Switch{Mode: detect.ModeMonitor},
 		SilentClients:  SilentConfig{Mode: detect.ModeMonitor, Days: 7, Queries: 50},
 	}
@@ -174,10 +195,21 @@ const (
 func (c *Config) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	mode := func(field, mode string) {
-		if allowed := []string{detect.ModeOff, detect.ModeMonitor}; !slices.Contains(allowed, mode) {
-			bad("%s.mode: must be one of %q, got %q", field, allowed, mode)
+	oneOf := func(field, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			bad("%s: must be one of %q, got %q", field, allowed, value)
 		}
+	}
+	mode := func(field, mode string) { oneOf(field+".mode", mode, detect.ModeOff, detect.ModeMonitor) }
+	enforceable := func(field, mode string) {
+		oneOf(field+".mode", mode, detect.ModeOff, detect.ModeMonitor, detect.ModeEnforce)
+	}
+	level := func(field, level string, most detect.Level) {
+		var allowed []string
+		for l := detect.LevelLow; l <= most; l++ {
+			allowed = append(allowed, l.String())
+		}
+		oneOf(field+".level", level, allowed...)
 	}
 	positive := func(field string, n int) {
 		if n < 1 {
@@ -203,7 +235,8 @@ func (c *Config) Validate() error {
 	if !(c.NXDOMAINBursts.Times >= 1) {
 		bad("nxdomain_bursts.times: must be at least 1, got %v", c.NXDOMAINBursts.Times)
 	}
-	mode("beacons", c.Beacons.Mode)
+	enforceable("beacons", c.Beacons.Mode)
+	level("beacons", c.Beacons.Level, detect.LevelMedium)
 	if c.Beacons.Intervals < minIntervals {
 		bad("beacons.intervals: must be at least %d, got %d", minIntervals, c.Beacons.Intervals)
 	}
@@ -213,8 +246,9 @@ func (c *Config) Validate() error {
 	if c.Beacons.Least < beaconSame*time.Second {
 		bad("beacons.least: must be at least %ds, got %v", beaconSame, c.Beacons.Least)
 	}
-	mode("fast_flux", c.FastFlux.Mode)
-	mode("new_domains", c.NewDomains.Mode)
+	enforceable("fast_flux", c.FastFlux.Mode)
+	enforceable("new_domains", c.NewDomains.Mode)
+	level("new_domains", c.NewDomains.Level, detect.LevelMedium)
 	positive("new_domains.learn_days", c.NewDomains.LearnDays)
 	positive("new_domains.per_day", c.NewDomains.PerDay)
 	mode("upstream_blocks", c.UpstreamBlocks.Mode)
@@ -232,7 +266,8 @@ func (c *Config) Validate() error {
 		bad("infected.window: must be at least 1h, got %v", c.Infected.Window)
 	}
 	mode("rebinding", c.Rebinding.Mode)
-	mode("tunnels", c.Tunnels.Mode)
+	enforceable("tunnels", c.Tunnels.Mode)
+	level("tunnels", c.Tunnels.Level, detect.LevelHigh)
 	positive("tunnels.hour", c.Tunnels.Hour)
 	positive("tunnels.day", c.Tunnels.Day)
 	positive("tunnels.harmless_factor", c.Tunnels.HarmlessFactor)

@@ -30,5 +30,52 @@ func (w *Watcher) tell(kind detect.FindingKind, level detect.Level, at time.Time
 	*was = toldState{at, level}
 	w.facts = append(w.facts[:0], facts...)
 	w.finding = detect.Finding{Time: at, Kind: kind, Level: level, Client: client, Name: name, Evidence: w.facts}
+	// A day's end tells of clients that are not those of the transaction which ended it.
+	if !client.IsValid() || client == w.event.client {
+		w.finding.Transaction = w.event.Transaction
+	}
+	if kind.Suspects() {
+		w.finding.Until, w.finding.Enforce = at.Add(w.cfg.Repeat), w.enforced(kind, level, name)
+	}
 	w.deps.Findings.Find(&w.finding)
+}
+
+// enforced says whether what is found is to be blocked.
+func (w *Watcher) enforced(kind detect.FindingKind, level detect.Level, name dnsname.Name) bool {
+	if kind == detect.Tunnel && w.isHarmless(name) {
+		return false
+	}
+	from, ok := w.cfg.EnforcedFrom(kind)
+	return ok && level >= from
+}
+
+// EnforcedFrom is the level from which findings of a kind are blocked; ok is false
+// where none are.
+func (c *Config) EnforcedFrom(kind detect.FindingKind) (from detect.Level, ok bool) {
+	mode, level := "", detect.LevelMedium.String()
+	switch kind {
+	case detect.Tunnel:
+		mode, level = c.Tunnels.Mode, c.Tunnels.Level
+	case detect.Beacon:
+		mode, level = c.Beacons.Mode, c.Beacons.Level
+	case detect.FastFlux:
+		mode = c.FastFlux.Mode
+	case detect.NewDomain:
+		mode, level = c.NewDomains.Mode, c.NewDomains.Level
+	}
+	if mode != detect.ModeEnforce {
+		return detect.LevelNone, false
+	}
+	return detect.ParseLevel(level)
+}
+
+// tellsAnew says whether next blocks what c only told: then it must be told again.
+func (c *Config) tellsAnew(next *Config) bool {
+	for kind := range detect.FindingKinds {
+		was, enforced := c.EnforcedFrom(kind)
+		if from, ok := next.EnforcedFrom(kind); ok && (!enforced || from < was) {
+			return true
+		}
+	}
+	return false
 }

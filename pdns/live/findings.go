@@ -27,6 +27,19 @@ func NewFindings(guard *privacy.Guard) *Findings {
 	return f
 }
 
+// Restore remembers what an earlier run has written to the log of findings in dir.
+// It is for the time before the first Find.
+func (f *Findings) Restore(dir string) error {
+	lines, err := pdns.LastFindings(dir, maxFindings)
+	if err != nil {
+		return err
+	}
+	f.lines.mu.Lock()
+	defer f.lines.mu.Unlock()
+	f.lines.lines = lines
+	return nil
+}
+
 // Find remembers f.
 func (f *Findings) Find(found *detect.Finding) { f.out.Find(found) }
 

@@ -89,7 +89,7 @@ func Detection(t *detect.Transaction) bool {
 
 // DetectionOrigins are those of detections.
 func DetectionOrigins() []detect.Origin {
-	return []detect.Origin{detect.OriginBlockList, detect.OriginModel, detect.OriginRebinding, detect.OriginLookalike}
+	return []detect.Origin{detect.OriginBlockList, detect.OriginModel, detect.OriginRebinding, detect.OriginLookalike, detect.OriginBehaviour}
 }
 
 // Consume brings t to the spool, with as much of its client as may be kept.

@@ -69,7 +69,7 @@ func decodeDetection(key, value []byte) (d Detection, err error) {
 	if err != nil {
 		return d, err
 	}
-	if len(kind) != 3 || kind[0] > byte(detect.OriginLookalike) || kind[1] > byte(detect.Truncate) {
+	if len(kind) != 3 || kind[0] > byte(detect.OriginBehaviour) || kind[1] > byte(detect.Truncate) {
 		return d, errKey
 	}
 	v, err := decodeSum(value)

@@ -33,7 +33,7 @@ func seen(t *detect.Transaction) bool {
 
 func detected(v *detect.Verdict) bool {
 	switch v.Origin {
-	case detect.OriginBlockList, detect.OriginModel, detect.OriginRebinding, detect.OriginLookalike:
+	case detect.OriginBlockList, detect.OriginModel, detect.OriginRebinding, detect.OriginLookalike, detect.OriginBehaviour:
 		return v.Action != detect.Pass
 	}
 	return false

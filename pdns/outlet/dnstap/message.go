@@ -151,7 +151,7 @@ func appendPolicy(dst []byte, t *detect.Transaction) []byte {
 	}
 	kind, rule, match := v.Origin.String(), "", uint64(matchQNAME)
 	switch v.Origin {
-	case detect.OriginBlockList, detect.OriginAllowList:
+	case detect.OriginBlockList, detect.OriginAllowList, detect.OriginBehaviour:
 		if m := decider(v); m != nil {
 			kind, rule, match = kind+":"+m.List, m.Rule, matchOf(m.Kind)
 		}

@@ -12,7 +12,7 @@ function select(id, value, options) {
 export default async function detections(view, params, { signal, say }) {
   const q = h('input', { id: 'q', type: 'search', value: params.get('q') ?? '', autocomplete: 'off', spellcheck: 'false' });
   const since = select('since', params.get('since') ?? '24h', periods);
-  const origin = select('origin', params.get('origin') ?? '', { '': 'all', blocklist: 'lists', model: 'model', lookalike: 'look-alike', rebinding: 'rebinding' });
+  const origin = select('origin', params.get('origin') ?? '', { '': 'all', blocklist: 'lists', model: 'model', lookalike: 'look-alike', rebinding: 'rebinding', behaviour: 'finding' });
   const mode = select('mode', params.get('mode') ?? '', { '': 'both', enforced: 'blocked', watched: 'only watched' });
   const out = h('div', {});
   put(view, h('h1', {}, 'Detections'),
