@@ -12,6 +12,15 @@ import (
 	"go.uber.org/zap"
 )
 
+// begin starts the exchange for f.
+func (s *Resolver) begin(f *flight, live *live) {
+	s.work.Add(1)
+	s.crew.do(func() {
+		defer s.work.Done()
+		s.exchange(f, live)
+	})
+}
+
 // exchange asks the upstreams one question for all who wait for it.
 func (s *Resolver) exchange(f *flight, live *live) {
 	if f.stale {
@@ -123,7 +132,7 @@ func (s *Resolver) prefetch(r *request, live *live) {
 		return
 	}
 	s.metrics.prefetches.Add(1)
-	s.work.Go(func() { s.exchange(f, live) })
+	s.begin(f, live)
 }
 
 // deliver gives one waiting client the outcome of the exchange.

@@ -190,7 +190,7 @@ func (s *Resolver) forward(r *request, live *live) (done bool) {
 		switch what {
 		case joined:
 		case opened:
-			s.work.Go(func() { s.exchange(f, live) })
+			s.begin(f, live)
 		case slow:
 			if !s.answerStale(r) {
 				r.stale = false // it has gone meanwhile

@@ -92,6 +92,7 @@ type Resolver struct {
 	requests sync.Pool
 	pending  *shares        // of the requests that wait for an upstream
 	work     sync.WaitGroup // exchanges under way
+	crew     *crew          // who makes them
 }
 
 // live is what a reload replaces while queries run.
@@ -162,6 +163,7 @@ func New(cfg Config, deps Deps) (*Resolver, error) {
 		limits:     newGuests(cfg.TCP.MaxConns, cfg.TCP.MaxConnsPerClient),
 		pacer:      newPacer(),
 		quicLimits: newConnLimits(cfg.QUIC.MaxConns, cfg.QUIC.MaxConnsPerClient),
+		crew:       newCrew(),
 		pending:    newShares(cfg.MaxPending, deps.Suffixes),
 		flights:    newFlights(newShares(int(cfg.Upstream.MaxInFlight), deps.Suffixes)),
 	}
@@ -301,6 +303,7 @@ func (s *Resolver) Run(ctx context.Context) error {
 			}
 		})
 	}
+	s.crew.engage()
 	for _, u := range s.udp {
 		run(u.run)
 	}
@@ -322,6 +325,7 @@ func (s *Resolver) Run(ctx context.Context) error {
 	wg.Wait() // nobody reads any more, so no exchange begins
 	s.flights.stop()
 	s.work.Wait() // every exchange has delivered its answers
+	s.crew.dismiss()
 	if s.keepsCache() {
 		s.saveCache()
 	}
