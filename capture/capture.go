@@ -27,6 +27,10 @@ import (
 type Config struct {
 	// Ports are the UDP and TCP ports that speak DNS. Default: 53.
 	Ports []uint16 `yaml:"ports"`
+	// AnyPort says whether datagrams on other ports are read too if they are
+	// DNS beyond doubt: one question, and every record whole. In captures only;
+	// an interface's filter lets by what Ports says. Default: true.
+	AnyPort bool `yaml:"any_port"`
 	// Multicast is what is done with mDNS and LLMNR: off, count or record.
 	// Default: count.
 	Multicast Multicast `yaml:"multicast"`
@@ -75,7 +79,7 @@ const maxPorts = 64
 // DefaultConfig is what a Config says by default.
 func DefaultConfig() Config {
 	return Config{
-		Ports: []uint16{53}, Multicast: MulticastCount, DuplicateWindow: 20 * time.Millisecond, PairTimeout: 10 * time.Second, MaxPending: 1 << 16,
+		Ports: []uint16{53}, AnyPort: true, Multicast: MulticastCount, DuplicateWindow: 20 * time.Millisecond, PairTimeout: 10 * time.Second, MaxPending: 1 << 16,
 		FragmentBytes: 16 << 20, FragmentTimeout: 30 * time.Second,
 		StreamBytes: 32 << 20, StreamIdle: time.Minute, Live: DefaultLiveConfig(), Dnstap: DefaultDnstapConfig(), Findings: DefaultFindingsConfig(),
 	}

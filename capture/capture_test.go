@@ -213,7 +213,7 @@ func TestPortsAreThoseOfTheConfig(t *testing.T) {
 	file := pcapFile(t, layers.LinkTypeEthernet,
 		frame{0, udp(t, client4, server4, 40000, 53, query(t, 7, "a.example.", dns.TypeA))},
 		frame{1, udp(t, client4, server4, 40000, 5353, query(t, 8, "b.example.", dns.TypeA))})
-	_, got := read(t, file, func(c *capture.Config, _ *capture.Deps) { c.Ports = []uint16{5353} })
+	_, got := read(t, file, func(c *capture.Config, _ *capture.Deps) { c.Ports, c.AnyPort = []uint16{5353}, false })
 	if len(got) != 1 || got[0].name != "b.example" {
 		t.Errorf("%+v, want b.example alone", got)
 	}

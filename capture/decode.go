@@ -2,6 +2,8 @@ package capture
 
 import (
 	"time"
+
+	"github.com/weirdns/weir/internal/dnsname"
 )
 
 // packet is one record of a capture.
@@ -16,15 +18,20 @@ type packet struct {
 	data []byte // good until the next is read; shorter than the packet was if the capture cut it
 }
 
-// maxNested bounds VLAN tags, MPLS labels, IPv6 extension headers, and packets
-// within packets.
-const maxNested = 8
+// Bounds of packets within packets, and of VLAN tags, MPLS labels and IPv6
+// extension headers in a row.
+const (
+	maxNested  = 8
+	maxHeaders = 16
+)
 
 // decoder finds what is for us in a packet, below links, IP and tunnels.
 type decoder struct {
 	ports     map[uint16]bool
-	multicast bool // mDNS and LLMNR are read
-	watch     bool // encrypted DNS is looked for
+	tcpPorts  map[uint16]bool // and mDNS's, where that is read
+	multicast bool            // mDNS and LLMNR are read
+	watch     bool            // encrypted DNS is looked for
+	anyPort   bool            // whole messages on other ports are read
 	fragments *fragments
 
 	now   time.Time // of the packet
@@ -38,6 +45,9 @@ type decoder struct {
 	quoting   bool      // it is inside of an ICMP error, and nothing of it is to be remembered
 	datagram  datagram
 	segment   segment
+
+	unstuffed []byte // scratch
+	name      [dnsname.MaxWire]byte
 }
 
 // decode finds the UDP datagram or the TCP segment of p on a DNS port, or says

@@ -10,6 +10,7 @@ import (
 	"github.com/gopacket/gopacket"
 	"github.com/gopacket/gopacket/layers"
 	"github.com/miekg/dns"
+	"github.com/weirdns/weir/capture"
 )
 
 // prefix puts octets in front of an IP packet.
@@ -107,7 +108,7 @@ func TestEveryDropHasItsStageAndReason(t *testing.T) {
 		link          layers.LinkType
 		data          []byte
 	}{
-		{"link", "unknown_type", layers.LinkTypeIEEE802_11, eth},
+		{"link", "unknown_type", 200, eth},
 		{"link", "short", layers.LinkTypeEthernet, eth[:13]},
 		{"link", "short", layers.LinkTypeNull, eth[:3]},
 		{"link", "short", layers.LinkTypeEthernet, udp(t, client4, server4, 1, 53, nil, 11)[:16]},
@@ -131,9 +132,9 @@ func TestEveryDropHasItsStageAndReason(t *testing.T) {
 		{"tcp", "short", layers.LinkTypeEthernet, tcp(53)[:14+20+3]},
 		{"udp", "short", layers.LinkTypeEthernet, eth[:14+20+7]},
 		{"udp", "malformed", layers.LinkTypeEthernet, edit(eth, 14+20+4, 0, 7)},
-		{"udp", "other_port", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 443, dnsQuery)},
+		{"udp", "other_port", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 443, dnsQuery[:20])},
 		{"udp", "tunnel", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 4789, dnsQuery)},
-		{"dns", "short", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 53, dnsQuery[:11])},
+		{"dns", "short", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 53, dnsQuery[:3])},
 	} {
 		s, _ := read(t, pcapFile(t, c.link, frame{0, c.data}), nil)
 		if s.Drops[c.stage][c.reason] != 1 {
@@ -163,6 +164,11 @@ func FuzzPacket(f *testing.F) {
 	f.Add(uint16(276), []byte{})
 	for _, c := range layered(f) {
 		f.Add(uint16(c.link), c.data)
+	}
+	for _, c := range layerCases(f) {
+		if !c.file {
+			f.Add(uint16(c.link), c.data)
+		}
 	}
 	f.Fuzz(func(t *testing.T, link uint16, data []byte) {
 		if len(data) > 65535 || link > 400 {
@@ -219,4 +225,39 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("gopacket finds %v\nwe: %+v", p, s)
 		}
 	})
+}
+
+// On other ports only what is DNS beyond doubt is read.
+func TestWhatIsDNSBeyondDoubtIsReadOnAnyPort(t *testing.T) {
+	q := query(t, 7, "a.example.", dns.TypeA)
+	a := answer(t, 7, "a.example.", dns.TypeA, 0, "a.example. 60 IN A 192.0.2.1")
+	edit := func(b []byte, at int, v byte) []byte {
+		b = bytes.Clone(b)
+		b[at] = v
+		return b
+	}
+	for _, c := range []struct {
+		name  string
+		port  uint16
+		data  []byte
+		found uint64
+	}{
+		{"a query", 5300, q, 1},
+		{"a response", 5300, a, 1},
+		{"an update", 5300, edit(q, 2, 0x28), 0},
+		{"two questions", 5300, edit(q, 5, 2), 0},
+		{"a query with answers", 5300, edit(q, 7, 1), 0},
+		{"a response without the records that it counts", 5300, edit(a, 7, 2), 0},
+		{"a class that nobody has", 5300, edit(q, len(q)-1, 9), 0},
+		{"a question that is cut", 5300, q[:16], 0},
+		{"the name service of NetBIOS", 137, q, 0},
+	} {
+		file := pcapFile(t, layers.LinkTypeEthernet, frame{0, udp(t, client4, server4, 40000, c.port, c.data)})
+		if s, _ := read(t, file, nil); s.DNSMessages != c.found || s.DNSMessages+s.Drops["udp"]["other_port"] != 1 {
+			t.Errorf("%s: %+v", c.name, s)
+		}
+		if s, _ := read(t, file, func(c *capture.Config, _ *capture.Deps) { c.AnyPort = false }); s.DNSMessages != 0 {
+			t.Errorf("%s, with any_port off: %+v", c.name, s)
+		}
+	}
 }

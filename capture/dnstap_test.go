@@ -77,7 +77,7 @@ func tapStream(tb testing.TB) []byte {
 		tapFrame(6, client6, start.Add(40*time.Millisecond), a), // without its query, but with that one's time
 		tapFrame(5, client6, start, nil),
 		tapFrame(99, client6, start, q),
-		tapFrame(5, client6, start, q[:5]),
+		tapFrame(5, client6, start, q[:3]),
 		[]byte("\x72\xff"),
 		make([]byte, 300<<10),
 	} {

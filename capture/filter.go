@@ -92,13 +92,14 @@ func (a *assembler) etherType(s filterSpec, off uint32, first, last bool) {
 	a.is(at("ipv4", off), etherIPv4)
 	a.is(at("ipv6", off), etherIPv6)
 	if s.tunnels {
-		a.is("accept", etherMPLS, etherMPLSm, etherPPPoE, etherPPP, etherBridged, etherBEB)
+		a.is("accept", etherMPLS, etherMPLSm, etherPPPoE, etherPPP, etherBridged, etherBEB, etherVNTag, etherETag, etherRTag, etherHSR,
+			etherCMD, etherMACsec, etherTRILL, etherNSH, etherFabric, etherBATMAN, etherJumbo)
 	}
 	tagged := "accept"
 	if !last {
 		tagged = at("tag", off)
 	}
-	a.is(tagged, etherVLAN, etherQinQ, etherQinQOld)
+	a.is(tagged, etherVLAN, etherQinQ, etherQinQOld, etherQinQDEC)
 	a.when(bpf.JumpGreaterThan, lastLength, at("other", off))
 	a.add(bpf.LoadAbsolute{Off: off, Size: 4})
 	a.is("accept", snap)
@@ -120,12 +121,13 @@ func (a *assembler) etherType(s filterSpec, off uint32, first, last bool) {
 
 // network sorts the IP packets at off.
 func (a *assembler) network(s filterSpec, off uint32) {
-	tunnels := []uint32{protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS}
+	tunnels := []uint32{protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS, protoEthernet}
 	a.label(at("ipv4", off))
 	a.add(bpf.LoadAbsolute{Off: off + 9, Size: 1})
 	if s.tunnels {
 		a.is("accept", tunnels...)
 	}
+	a.is("accept", protoAH, protoUDPLite, protoSCTP)
 	a.is(at("known4", off), protoUDP, protoTCP, protoICMP)
 	a.jump("reject")
 	a.label(at("known4", off))
@@ -140,7 +142,7 @@ func (a *assembler) network(s filterSpec, off uint32) {
 
 	a.label(at("ipv6", off))
 	a.add(bpf.LoadConstant{Dst: bpf.RegX, Val: 40}, bpf.LoadAbsolute{Off: off + 6, Size: 1})
-	a.is("accept", protoHopByHop, protoRouting, protoFragment, protoAH, protoOptions, protoMobility)
+	a.is("accept", protoHopByHop, protoRouting, protoFragment, protoAH, protoOptions, protoMobility, protoHIP, protoShim6, protoUDPLite, protoSCTP)
 	if s.tunnels {
 		a.is("accept", tunnels...)
 	}
@@ -150,6 +152,7 @@ func (a *assembler) network(s filterSpec, off uint32) {
 	a.jump("reject")
 	a.label(at("icmp6", off))
 	a.add(bpf.LoadIndirect{Off: off, Size: 1})
+	a.is("accept", icmpv6Redirect)
 	a.when(bpf.JumpGreaterThan, icmpv6LastError, "reject")
 	a.when(bpf.JumpGreaterThan, 0, "accept")
 	a.jump("reject")
@@ -158,7 +161,7 @@ func (a *assembler) network(s filterSpec, off uint32) {
 	a.label(at("udp", off))
 	ports := s.ports
 	if s.tunnels {
-		ports = append([]uint16{portGTPU, portTeredo, portVXLAN, portGeneve}, ports...)
+		ports = append(tunnelPorts[:], ports...)
 	}
 	a.ports(off, ports)
 	if s.encrypted { // to 443 or 853, with QUIC's long header (RFC 9000, section 17.2)

@@ -13,6 +13,8 @@ import (
 const (
 	prefixSize = 2
 	headerSize = 12
+	// leastMessage is what tells of a message at all, cut or not: ID and flags.
+	leastMessage = 4
 )
 
 // framing is the message in the making of one direction of a connection.
@@ -155,9 +157,5 @@ func begins(b []byte, d direction, name *[dnsname.MaxWire]byte) bool {
 	if dnswire.ReadQuestion(&q, name[:], msg) != nil {
 		return false
 	}
-	switch q.Class {
-	case 1, 3, 4, 254, 255: // IN, CH, HS, NONE, ANY
-		return true
-	}
-	return false
+	return knownClass(q.Class)
 }

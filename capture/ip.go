@@ -20,8 +20,13 @@ const (
 	protoICMPv6   = 58
 	protoOptions  = 60
 	protoEtherIP  = 97
+	protoSCTP     = 132
 	protoMobility = 135
+	protoUDPLite  = 136
 	protoMPLS     = 137
+	protoHIP      = 139
+	protoShim6    = 140
+	protoEthernet = 143
 )
 
 // addresses are those of an IP header.
@@ -89,10 +94,10 @@ func (d *decoder) ipv6(b []byte) drop {
 // extensions walks the extension headers of IPv6 (RFC 8200, section 4) to the
 // transport. missing is how many octets at the end the capture cut off.
 func (d *decoder) extensions(next uint8, b []byte, missing int, a addresses) drop {
-	for range maxNested {
+	for range maxHeaders {
 		size := 0
 		switch next {
-		case protoHopByHop, protoRouting, protoOptions, protoMobility:
+		case protoHopByHop, protoRouting, protoOptions, protoMobility, protoHIP, protoShim6:
 			if len(b) < 8 {
 				return dropIPShort
 			}
@@ -144,13 +149,13 @@ func (d *decoder) fragment(key fragmentKey, g fragment, a addresses) drop {
 // not tell, it is.
 func (d *decoder) idle(proto uint8, b []byte) drop {
 	switch proto {
-	case protoUDP, protoTCP:
+	case protoUDP, protoTCP, protoUDPLite:
 		if len(b) < 4 {
 			return 0
 		}
 		from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 		switch {
-		case proto == protoUDP && d.speaks(from, to) || d.ports[from] || d.ports[to]:
+		case proto != protoTCP && d.speaks(from, to) || proto == protoTCP && (d.tcpPorts[from] || d.tcpPorts[to]):
 			return 0
 		case proto == protoTCP:
 			return dropTCPOther
@@ -158,7 +163,8 @@ func (d *decoder) idle(proto uint8, b []byte) drop {
 			return 0
 		}
 		return dropUDPOther
-	case protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS, protoICMP, protoICMPv6, protoHopByHop, protoRouting, protoOptions, protoMobility, protoAH, protoFragment:
+	case protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS, protoEthernet, protoICMP, protoICMPv6, protoSCTP,
+		protoHopByHop, protoRouting, protoOptions, protoMobility, protoHIP, protoShim6, protoAH, protoFragment:
 		return 0
 	}
 	return dropProtocol

@@ -29,24 +29,40 @@ const vlanID = 0x0fff
 const (
 	lastLength   = 1500 // of 802.3: a length up to here, a type above
 	etherIPv4    = 0x0800
+	etherTRILL   = 0x22f3
+	etherBATMAN  = 0x4305
 	etherBridged = 0x6558 // an Ethernet frame
+	etherFRelay  = 0x6559 // in GRE
 	etherVLAN    = 0x8100
 	etherIPv6    = 0x86dd
 	etherMPLS    = 0x8847
 	etherMPLSm   = 0x8848
 	etherPPPoE   = 0x8864
+	etherJumbo   = 0x8870 // LLC in a frame that is longer than a length can say
 	etherPPP     = 0x880b
+	etherFabric  = 0x8903 // Cisco's FabricPath
+	etherCMD     = 0x8909 // Cisco's metadata
 	etherQinQ    = 0x88a8
+	etherMACsec  = 0x88e5
 	etherBEB     = 0x88e7 // 802.1ah
+	etherVNTag   = 0x8926 // 802.1Qbh
+	etherHSR     = 0x892f // IEC 62439-3
+	etherETag    = 0x893f // 802.1BR
+	etherNSH     = 0x894f
 	etherQinQOld = 0x9100
+	etherQinQDEC = 0x9104
+	etherRTag    = 0xf1c1 // 802.1CB
 )
 
 // Protocols of PPP.
 const (
-	pppIPv4  = 0x0021
-	pppIPv6  = 0x0057
-	pppMPLS  = 0x0281
-	pppMPLSm = 0x0283
+	pppIPv4      = 0x0021
+	pppBridged   = 0x0031
+	pppMultilink = 0x003d
+	pppLLC       = 0x004b
+	pppIPv6      = 0x0057
+	pppMPLS      = 0x0281
+	pppMPLSm     = 0x0283
 )
 
 // link strips the link layer.
@@ -64,9 +80,9 @@ func (d *decoder) link(kind uint32, b []byte) drop {
 	case linkEthernet:
 		return d.ethernet(b)
 	case linkSLL:
-		return d.byEtherType(b, 14, 16)
+		return d.linuxCooked(b, 2, 14, 16)
 	case linkSLL2:
-		return d.byEtherType(b, 0, 20)
+		return d.linuxCooked(b, 8, 0, 20)
 	case linkPPP:
 		return d.ppp(b)
 	case linkPPPHDLC, linkCHDLC:
@@ -82,7 +98,7 @@ func (d *decoder) link(kind uint32, b []byte) drop {
 	case linkPPPEther:
 		return d.pppoe(b)
 	}
-	return dropLinkType
+	return d.otherLink(kind, b)
 }
 
 // cooked decodes a packet that the kernel has named the type of. Of one with two
@@ -117,7 +133,43 @@ func isIP(proto uint16, b []byte) bool {
 	return len(b) >= 20 && b[0]>>4 == 4 && b[0]&0xf >= 5 && int(binary.BigEndian.Uint16(b[2:])) <= len(b)
 }
 
-func (d *decoder) ethernet(b []byte) drop { return d.byEtherType(b, 12, 14) }
+// linuxCooked is the header that Linux' capture of all interfaces has: what kind
+// of hardware, and a protocol, whose meaning depends on it.
+func (d *decoder) linuxCooked(b []byte, hardwareAt, typeAt, begin int) drop {
+	const frad, wifi, prism, radiotap = 770, 801, 802, 803             // ARPHRD_
+	const raw8023, ethernet, llc, ppp = 0x0001, 0x0003, 0x0004, 0x0007 // ETH_P_
+	if len(b) < begin {
+		return dropLinkShort
+	}
+	hardware, kind, b := binary.BigEndian.Uint16(b[hardwareAt:]), binary.BigEndian.Uint16(b[typeAt:]), b[begin:]
+	switch hardware {
+	case frad:
+		return d.frameRelay(b)
+	case wifi:
+		return d.wireless(linkWiFi, b)
+	case prism:
+		return d.wireless(linkPrism, b)
+	case radiotap:
+		return d.wireless(linkRadiotap, b)
+	}
+	switch kind {
+	case ethernet:
+		return d.ethernet(b)
+	case ppp:
+		return d.ppp(b)
+	case raw8023, llc:
+		return d.llc(b)
+	}
+	return d.ether(kind, b)
+}
+
+func (d *decoder) ethernet(b []byte) drop {
+	const isl = 26 // octets of the header that Cisco's Inter-Switch Link puts in front
+	if len(b) >= isl && (b[0] == 0x01 || b[0] == 0x03) && b[1] == 0 && b[2] == 0x0c && b[3] == 0 && b[4] == 0 {
+		return d.inside(b[isl:])
+	}
+	return d.byEtherType(b, 12, 14)
+}
 
 // byEtherType decodes what begins at an offset, of the EtherType at another.
 func (d *decoder) byEtherType(b []byte, typeAt, begin int) drop {
@@ -127,13 +179,13 @@ func (d *decoder) byEtherType(b []byte, typeAt, begin int) drop {
 	return d.ether(binary.BigEndian.Uint16(b[typeAt:]), b[begin:])
 }
 
-// ether follows EtherTypes and VLAN tags to the packet in b.
+// ether follows EtherTypes and tags to the packet in b.
 func (d *decoder) ether(kind uint16, b []byte) drop {
-	for range maxNested {
+	for range maxHeaders {
 		switch kind {
 		case etherIPv4, etherIPv6:
 			return d.ip(b)
-		case etherVLAN, etherQinQ, etherQinQOld:
+		case etherVLAN, etherQinQ, etherQinQOld, etherQinQDEC:
 			if len(b) < 4 {
 				return dropLinkShort
 			}
@@ -147,19 +199,112 @@ func (d *decoder) ether(kind uint16, b []byte) drop {
 			return d.ppp(b)
 		case etherBridged:
 			return d.inside(b)
-		case etherBEB:
-			if len(b) < 4 {
+		default:
+			n := tagSize(kind, b)
+			if n == 0 {
+				return d.carrier(kind, b)
+			}
+			if len(b) < n {
 				return dropLinkShort
 			}
-			return d.inside(b[4:])
-		default:
-			if kind > lastLength || len(b) < 8 || [6]byte(b) != [6]byte{0xaa, 0xaa, 3, 0, 0, 0} {
-				return dropNotIP
-			}
-			kind, b = binary.BigEndian.Uint16(b[6:]), b[8:] // SNAP (RFC 1042)
+			kind, b = binary.BigEndian.Uint16(b[n-2:]), b[n:]
 		}
 	}
 	return dropEncapsulated
+}
+
+// tagSize is the size of a tag that ends with the EtherType of what follows, or
+// 0 if kind is none.
+func tagSize(kind uint16, b []byte) int {
+	switch kind {
+	case etherVNTag, etherRTag, etherHSR:
+		return 6
+	case etherETag, etherCMD:
+		return 8
+	case etherMACsec: // IEEE 802.1AE, section 9.5: authenticated only
+		const encrypted, hasSCI = 0x0c, 0x20
+		switch {
+		case len(b) > 0 && b[0]&encrypted != 0:
+			return 0
+		case len(b) > 0 && b[0]&hasSCI != 0:
+			return 16
+		}
+		return 8
+	}
+	return 0
+}
+
+// carrier decodes the EtherTypes of frames within frames, and lengths, behind
+// which there is LLC.
+func (d *decoder) carrier(kind uint16, b []byte) drop {
+	switch kind {
+	case etherBEB:
+		return behind(b, 4, d.inside)
+	case etherFabric:
+		return behind(b, 2, d.inside)
+	case etherTRILL: // RFC 6325, section 3
+		const header, optionUnit = 6, 4
+		if len(b) < header {
+			return dropLinkShort
+		}
+		return behind(b, header+int(binary.BigEndian.Uint16(b)>>6&0x1f)*optionUnit, d.inside)
+	case etherBATMAN:
+		return d.batman(b)
+	case etherNSH:
+		return d.nsh(b)
+	case etherJumbo:
+		return d.llc(b)
+	}
+	if kind <= lastLength {
+		return d.llc(b)
+	}
+	return dropNotIP
+}
+
+// batman is a data packet of B.A.T.M.A.N. advanced, version 15.
+func (d *decoder) batman(b []byte) drop {
+	const version, broadcast, unicast, unicast4 = 15, 0x01, 0x40, 0x42
+	if len(b) < 2 || b[1] != version {
+		return dropNotIP
+	}
+	switch b[0] {
+	case broadcast:
+		return behind(b, 14, d.inside)
+	case unicast:
+		return behind(b, 10, d.inside)
+	case unicast4:
+		return behind(b, 18, d.inside)
+	}
+	return dropNotIP
+}
+
+// nsh is a network service header (RFC 8300, section 2).
+func (d *decoder) nsh(b []byte) drop {
+	const base, unit = 8, 4
+	if len(b) < base {
+		return dropLinkShort
+	}
+	n := int(b[1]&0x3f) * unit
+	if n < base || len(b) < n {
+		return dropLinkShort
+	}
+	return d.nextProtocol(b[3], b[n:])
+}
+
+// nextProtocol decodes by the numbers that NSH and VXLAN-GPE have for what they
+// hold.
+func (d *decoder) nextProtocol(kind uint8, b []byte) drop {
+	switch kind {
+	case 1, 2:
+		return d.ip(b)
+	case 3:
+		return d.inside(b)
+	case 4:
+		return d.nested(func() drop { return d.nsh(b) })
+	case 5:
+		return d.mpls(b)
+	}
+	return dropNotIP
 }
 
 // inside is an Ethernet frame in something else.
@@ -172,7 +317,7 @@ func (d *decoder) inside(b []byte) drop {
 
 // mpls passes over labels (RFC 3032).
 func (d *decoder) mpls(b []byte) drop {
-	for range maxNested {
+	for range maxHeaders {
 		if len(b) < 4 {
 			return dropLinkShort
 		}
@@ -199,6 +344,10 @@ func (d *decoder) pseudowire(b []byte) drop {
 		why = within(dropEncapsulated, d.ip(b))
 	case b[0]>>4 == 0:
 		why = within(dropEncapsulated, d.inside(b[controlWord:]))
+	case b[0]>>4 == 1: // an associated channel, whose type may be IP's in PPP (RFC 4385, section 5)
+		if kind := binary.BigEndian.Uint16(b[2:]); kind == pppIPv4 || kind == pppIPv6 {
+			why = within(dropEncapsulated, d.ip(b[controlWord:]))
+		}
 	}
 	if why == dropEncapsulated {
 		d.left = left
@@ -233,11 +382,29 @@ func (d *decoder) ppp(b []byte) drop {
 	if b[0]&1 == 0 {
 		proto, size = binary.BigEndian.Uint16(b), 2
 	}
+	b = b[size:]
 	switch proto {
-	case pppIPv4, pppIPv6:
-		return d.ip(b[size:])
+	case pppIPv4, pppIPv6, etherIPv4, etherIPv6: // some write EtherTypes
+		return d.ip(b)
 	case pppMPLS, pppMPLSm:
-		return d.mpls(b[size:])
+		return d.mpls(b)
+	case pppLLC:
+		return d.llc(b)
+	case pppBridged: // RFC 3518, section 4: flags, perhaps a LAN ID, and Ethernet
+		const control, lanID, ethernet = 0x10, 0x40, 1
+		if len(b) < 2 || b[0]&control != 0 || b[1] != ethernet {
+			return dropNotIP
+		}
+		if b[0]&lanID != 0 {
+			return behind(b, 6, d.inside)
+		}
+		return d.inside(b[2:])
+	case pppMultilink: // RFC 1990, section 3: a packet that is whole
+		const header, whole = 4, 0xc0
+		if len(b) < header || b[0]&whole != whole {
+			return dropNotIP
+		}
+		return d.nested(func() drop { return d.ppp(b[header:]) })
 	}
 	return dropNotIP
 }

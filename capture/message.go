@@ -28,13 +28,14 @@ type message struct {
 	buf      [dnsname.MaxWire]byte
 }
 
-// read reads the header and the first question; ok is false if there is no
-// header.
+// read reads the header and the first question; ok is false if there is nothing
+// to tell a message by. A header that is cut is one without a question.
 func (m *message) read(payload []byte) (ok bool) {
 	m.question = dnswire.Question{}
 	var err error
 	if m.header, err = dnswire.ReadHeader(payload); err != nil {
-		return false
+		m.header = dnswire.Header{}
+		return len(payload) >= leastMessage
 	}
 	if m.header.QD > 0 {
 		_ = dnswire.ReadQuestion(&m.question, m.buf[:], payload) // End stays 0

@@ -76,7 +76,7 @@ func sample(tb testing.TB) []byte {
 	add(udp(tb, client4, server4, 40014, 53, pack(tb, change)))
 	// What is not read.
 	add(udp(tb, client4, server4, 40015, 443, []byte("not DNS")))
-	add(udp(tb, client4, server4, 40015, 53, []byte("short")))
+	add(udp(tb, client4, server4, 40015, 53, []byte("bad")))
 	for _, part := range fragmented(udp(tb, server4, client4, 53, 40016, large(tb, 16, 400)), 16, 256) {
 		add(part)
 	}

@@ -23,6 +23,14 @@ func (d *decoder) transport(proto uint8, b []byte, missing int, a addresses) dro
 		return within(dropTunnel, d.etherIP(b))
 	case protoMPLS:
 		return within(dropTunnel, d.mpls(b))
+	case protoEthernet: // RFC 8986, section 10.1
+		return within(dropTunnel, d.inside(b))
+	case protoUDPLite: // RFC 3828: the length is of what the checksum covers
+		return d.udpLite(b, a)
+	case protoSCTP:
+		return d.sctp(b, a)
+	case protoAH: // in IPv4 no extension header, but like one
+		return d.extensions(proto, b, missing, a)
 	case protoICMP, protoICMPv6:
 		return d.icmp(proto, b)
 	}
@@ -34,12 +42,14 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 		return dropUDPShort
 	}
 	from, to, length := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), int(binary.BigEndian.Uint16(b[4:]))
+	payload := b[8:]
 	switch {
 	case d.speaks(from, to):
 	case tunnelPort(from) || tunnelPort(to):
-		return d.udpTunnel(from, to, b[8:])
+		return d.udpTunnel(from, to, payload, a)
+	case d.anyPort && !lookalikePort(from) && !lookalikePort(to) && isMessage(payload, length > len(b), &d.name):
 	default:
-		d.quic(from, to, b[8:], a)
+		d.quic(from, to, payload, a)
 		return dropUDPOther
 	}
 	if length == 0 {
@@ -48,12 +58,54 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 	if length < 8 {
 		return dropUDPMalformed
 	}
+	d.found(b[8:min(length, len(b))], from, to, a)
+	return 0
+}
+
+func (d *decoder) udpLite(b []byte, a addresses) drop {
+	if len(b) < 8 {
+		return dropUDPShort
+	}
+	from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	if !d.speaks(from, to) {
+		return dropUDPOther
+	}
+	d.found(b[8:], from, to, a)
+	return 0
+}
+
+// sctp looks for a chunk of data (RFC 9260, section 3.3.1) that is a whole
+// message.
+func (d *decoder) sctp(b []byte, a addresses) drop {
+	const header, chunk, data, dataHeader, whole = 12, 4, 0, 16, 0x03
+	if len(b) < header {
+		return dropProtocol
+	}
+	from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
+	if !d.ports[from] && !d.ports[to] {
+		return dropProtocol
+	}
+	for b = b[header:]; len(b) >= chunk; {
+		size := int(binary.BigEndian.Uint16(b[2:]))
+		if size < chunk {
+			break
+		}
+		if part := b[:min(size, len(b))]; b[0] == data && b[1]&whole == whole && len(part) > dataHeader {
+			d.found(part[dataHeader:], from, to, a)
+			return 0
+		}
+		b = b[min((size+3)&^3, len(b)):]
+	}
+	return dropProtocol
+}
+
+// found notes the message that the packet holds.
+func (d *decoder) found(payload []byte, from, to uint16, a addresses) {
 	d.tcp = false
 	d.datagram = datagram{
-		time: d.now, via: detect.Pcap, local: !d.ports[from] && !d.ports[to], src: netip.AddrPortFrom(a.src, from), dst: netip.AddrPortFrom(a.dst, to),
-		payload: b[8:min(length, len(b))],
+		time: d.now, via: detect.Pcap, local: (multicastPort(from) || multicastPort(to)) && !d.ports[from] && !d.ports[to],
+		src: netip.AddrPortFrom(a.src, from), dst: netip.AddrPortFrom(a.dst, to), payload: payload,
 	}
-	return 0
 }
 
 // TCP's flags.
@@ -78,7 +130,7 @@ func (d *decoder) tcpSegment(b []byte, missing int, a addresses) drop {
 		return dropTCPShort
 	}
 	from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-	if !d.ports[from] && !d.ports[to] {
+	if !d.tcpPorts[from] && !d.tcpPorts[to] {
 		if len(b) >= 20 {
 			d.hello(from, to, b[min(int(b[12]>>4)*4, len(b)):], a)
 		}
@@ -99,40 +151,6 @@ func (d *decoder) tcpSegment(b []byte, missing int, a addresses) drop {
 		src: netip.AddrPortFrom(a.src, from), dst: netip.AddrPortFrom(a.dst, to),
 		seq: binary.BigEndian.Uint32(b[4:]), ack: binary.BigEndian.Uint32(b[8:]), flags: b[13],
 		data: b[header:], missing: missing,
-	}
-	return 0
-}
-
-// ICMP's types of errors, which quote the packet that they are about (RFC 792;
-// RFC 4443, section 2.1).
-const (
-	icmpHeader      = 8
-	icmpUnreachable = 3
-	icmpQuench      = 4
-	icmpRedirect    = 5
-	icmpExceeded    = 11
-	icmpProblem     = 12
-	icmpv6LastError = 4
-)
-
-// icmp looks for a message that an error quotes. It is not one that anybody
-// sent now, so it is counted and not read.
-func (d *decoder) icmp(proto uint8, b []byte) drop {
-	if len(b) < icmpHeader {
-		return dropProtocol
-	}
-	switch kind := b[0]; {
-	case proto == protoICMPv6 && kind >= 1 && kind <= icmpv6LastError:
-	case proto == protoICMP && (kind >= icmpUnreachable && kind <= icmpRedirect || kind == icmpExceeded || kind == icmpProblem):
-	default:
-		return dropProtocol
-	}
-	if d.quoting {
-		return dropProtocol
-	}
-	d.quoting = true
-	if d.ip(b[icmpHeader:]) != 0 || d.tcp || len(d.datagram.payload) < headerSize {
-		return dropProtocol
 	}
 	return 0
 }

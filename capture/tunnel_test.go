@@ -193,7 +193,9 @@ func TestAMessageThatAnErrorQuotesIsCountedNotRecorded(t *testing.T) {
 		{"all but the header cut", ip4(1, prefix("\x03\x03\x00\x00\x00\x00\x00\x00", v4[:28])), 0},
 		{"an echo", ip4(1, prefix("\x08\x00\x00\x00\x00\x00\x00\x00", v4)), 0},
 		{"an error about an error", ip4(1, prefix("\x03\x03\x00\x00\x00\x00\x00\x00", ip4(1, prefix("\x03\x03\x00\x00\x00\x00\x00\x00", v4)))), 0},
-		{"about a segment", ip4(1, prefix("\x03\x03\x00\x00\x00\x00\x00\x00", toServer.packet(t, 0, "", framed(query(t, 7, "a.example.", dns.TypeA)))[14:])), 0},
+		{"about a segment", ip4(1, prefix("\x03\x03\x00\x00\x00\x00\x00\x00", toServer.packet(t, 0, "", framed(query(t, 7, "a.example.", dns.TypeA)))[14:])), 1},
+		{"about the middle of a stream", ip4(1, prefix("\x03\x03\x00\x00\x00\x00\x00\x00", toServer.packet(t, 0, "", framed(query(t, 7, "a.example.", dns.TypeA))[5:])[14:])), 0},
+		{"of a redirect", ip6(58, prefix("\x89\x00\x00\x00\x00\x00\x00\x00"+string(make([]byte, 32))+"\x02\x01mmmmmm\x04\x0c\x00\x00\x00\x00\x00\x00", append(bytes.Clone(v6), make([]byte, 88-len(v6)%88)...))), 1},
 		{"about a fragment", ip4(1, prefix("\x03\x03\x00\x00\x00\x00\x00\x00", fragmented(udp(t, server4, client4, 53, 40000, large(t, 7, 3000)), 9, 1480)[0][14:])), 0},
 	} {
 		s, got := read(t, pcapFile(t, layers.LinkTypeRaw, frame{0, c.data}), nil)

@@ -38,9 +38,13 @@ func newWorker(cfg *Config, deps *Deps, watch *watcher) *worker {
 	w.decoder.multicast = cfg.Multicast != MulticastOff
 	w.counts.first.Store(noTime)
 	w.counts.last.Store(noTime)
-	w.decoder.ports = make(map[uint16]bool, len(cfg.Ports))
+	w.decoder.anyPort = cfg.AnyPort
+	w.decoder.ports, w.decoder.tcpPorts = make(map[uint16]bool, len(cfg.Ports)), make(map[uint16]bool, len(cfg.Ports)+1)
 	for _, p := range cfg.Ports {
-		w.decoder.ports[p] = true
+		w.decoder.ports[p], w.decoder.tcpPorts[p] = true, true
+	}
+	if w.decoder.multicast {
+		w.decoder.tcpPorts[portMDNS] = true // RFC 6762, section 5.4 does not forbid it, and it is seen
 	}
 	w.reset()
 	return w
@@ -49,7 +53,7 @@ func newWorker(cfg *Config, deps *Deps, watch *watcher) *worker {
 // reset begins with empty tables.
 func (w *worker) reset() {
 	w.decoder.fragments = newFragments(w.cfg.FragmentBytes, w.cfg.FragmentTimeout, &w.counts, &w.slabs)
-	w.streams = newStreams(w.cfg.StreamBytes, w.cfg.StreamIdle, w.decoder.ports, &w.counts, &w.slabs, w.overTCP)
+	w.streams = newStreams(w.cfg.StreamBytes, w.cfg.StreamIdle, w.decoder.tcpPorts, &w.counts, &w.slabs, w.overTCP)
 }
 
 // finish ends all waiting.

@@ -86,7 +86,6 @@ var forbidden = map[string]map[string]string{
 
 // home is the one package that may import a library, outside tests.
 var home = map[string]string{
-	"github.com/gopacket/gopacket":                            "capture",
 	"github.com/dmitryikh/leaves":                             "detect/gbm",
 	"github.com/miekg/dns":                                    "internal/dnswire",
 	"github.com/weppos/publicsuffix-go":                       "internal/dnsname",

@@ -1,0 +1,55 @@
+package capture
+
+import (
+	"github.com/weirdns/weir/internal/dnsname"
+	"github.com/weirdns/weir/internal/dnswire"
+)
+
+// isMessage says whether the payload of a datagram on any port is a DNS message
+// beyond doubt: a query or a response with one question of a known class, and
+// records that can be walked to their end. Where the capture cut it, the records
+// are not asked for.
+func isMessage(b []byte, cut bool, name *[dnsname.MaxWire]byte) bool {
+	const reserved, maxRecords, noType = 0x0040, 32, 0
+	if len(b) < headerSize {
+		return false
+	}
+	h, err := dnswire.ReadHeader(b)
+	switch {
+	case err != nil || h.QD != 1 || h.Opcode() != dnswire.OpcodeQuery || h.Flags&reserved != 0:
+		return false
+	case !h.Response() && (h.AN != 0 || h.NS != 0 || h.AR > 2 || h.Rcode() != 0 || h.Flags&dnswire.FlagTC != 0):
+		return false
+	case h.AN > maxRecords || h.NS > maxRecords || h.AR > maxRecords:
+		return false
+	}
+	var q dnswire.Question
+	if dnswire.ReadQuestion(&q, name[:], b) != nil || q.Type == noType || !knownClass(q.Class) {
+		return false
+	}
+	if cut {
+		return true
+	}
+	_, walk, err := dnswire.WalkMessage(b)
+	if err != nil {
+		return false
+	}
+	for r := (dnswire.Record{}); walk.Next(&r); {
+	}
+	return walk.Err() == nil
+}
+
+// lookalikePort says whether what has DNS's form on a port is something else: the
+// name service of NetBIOS (RFC 1002), or what is switched off.
+func lookalikePort(p uint16) bool {
+	const netbios = 137
+	return p == netbios || multicastPort(p)
+}
+
+func knownClass(c uint16) bool {
+	switch c {
+	case 1, 3, 4, 254, 255: // IN, CH, HS, NONE, ANY
+		return true
+	}
+	return false
+}
