@@ -118,11 +118,12 @@ type ListPolicy struct {
 }
 
 // DefaultRebindingAllow are public names that honestly lead into private address
-// space: home servers that are found by a public name, and lists of addresses and
+// space: home servers that are found by a public name, what Windows looks up to see
+// whether DNS works, and lists of addresses and
 // names whose answers are codes (RFC 5782).
 func DefaultRebindingAllow() []string {
 	return []string{
-		"plex.direct", "quickconnect.to",
+		"plex.direct", "quickconnect.to", "msftncsi.com",
 		"spamhaus.org", "spamhaus.net", "surbl.org", "uribl.com", "spamcop.net", "barracudacentral.org", "dnswl.org", "mailspike.net", "abuse.ch", "senderscore.com",
 	}
 }

@@ -1,6 +1,7 @@
 package behaviour
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 )
@@ -38,19 +39,36 @@ func (p *peaks) add(peak float64) {
 	}
 }
 
-// reachedBy is the least sum that at most one in n client-days reaches; ok is
-// false if too few were seen to say.
+// reachedBy is the least sum that at most one in n client-days reaches, with a
+// confidence of 95 %; ok is false if too few were seen to say.
 func (p *peaks) reachedBy(n int) (sum float64, ok bool) {
 	if int(p.total) < daysPerRate*n {
 		return 0, false
 	}
-	left := int(p.total) / n
+	left := mostSeen(float64(p.total) / float64(n))
 	i := peakBins - 1
 	for ; i >= 0 && int(p.bins[i]) <= left; i-- {
 		left -= int(p.bins[i])
 	}
 	return float64(i+1) * peakStep, true
 }
+
+// mostSeen is how many of what happens mean times may have been seen at most, for
+// the mean to be no more than that with a confidence of 95 %: the largest k whose
+// upper limit, half the quantile of chi-squared with 2 k + 2 degrees of freedom by
+// Wilson and Hilferty, is at most mean.
+func mostSeen(mean float64) (k int) {
+	upper := func(k int) float64 {
+		n := float64(k + 1)
+		return n * math.Pow(1-1/(9*n)+normal95/(3*math.Sqrt(n)), 3)
+	}
+	for upper(k+1) <= mean {
+		k++
+	}
+	return k
+}
+
+const normal95 = 1.6449 // the quantile of the normal distribution at 95 %
 
 // thresholds are the sums from which a client is infected and suspicious.
 func (w *Watcher) thresholds() (infected, suspicious float64) {

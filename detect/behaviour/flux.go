@@ -1,6 +1,7 @@
 package behaviour
 
 import (
+	"math"
 	"net/netip"
 	"strconv"
 
@@ -16,6 +17,7 @@ type flux struct {
 	count     float64 // of different addresses
 	nets      float64 // of different networks
 	ttl       uint32  // the longest
+	answers   uint8   // that led to a network which was not there before
 }
 
 const (
@@ -28,12 +30,18 @@ const (
 	// Many addresses in a few networks are a content network.
 	fluxNetworks = 5
 	fluxTTL      = 1800 // seconds; names that keep their addresses for longer are none
+	// Flux is change: what one answer of each family holds, and another pair, is a
+	// content network's whole list.
+	fluxAnswers = 5
 )
+
+// volunteers are zones whose names point to whoever lends a hand, by design.
+var volunteers = wireSet("pool.ntp.org ntppool.org")
 
 // fastFlux follows where names of domains point that were new here when it began:
 // names of known content networks point to as many places.
 func (w *Watcher) fastFlux(e *event) {
-	if e.registered == nil || e.said.count == 0 || w.deps.Popular(e.registered) {
+	if e.registered == nil || e.said.count == 0 || w.deps.Popular(e.registered) || belowAny(e.Query.Name, volunteers) {
 		return
 	}
 	hash := w.hash(e.Query.Name)
@@ -48,6 +56,7 @@ func (w *Watcher) fastFlux(e *event) {
 		*f = flux{day: day}
 	}
 	f.ttl = max(f.ttl, e.said.ttl)
+	nets := f.nets
 	for _, a := range e.said.addresses[:e.said.count] {
 		octets := a.As16()
 		f.count += f.addresses.novelty(w.hash(octets[:]))
@@ -59,14 +68,18 @@ func (w *Watcher) fastFlux(e *event) {
 		octets = network.Addr().As16()
 		f.nets += f.networks.novelty(w.hash(octets[:]))
 	}
+	if f.nets > nets && f.answers < math.MaxUint8 {
+		f.answers++
+	}
 	score := fluxAddress*f.count + fluxNetwork*f.nets
-	if score <= fluxSum || f.nets < fluxNetworks || f.ttl >= fluxTTL {
+	if score <= fluxSum || f.nets < fluxNetworks || f.answers < fluxAnswers || f.ttl >= fluxTTL {
 		return
 	}
 	w.tell(detect.FastFlux, detect.LevelMedium, e.Query.Time, netip.Addr{}, dnsname.Name(e.Query.Name), append([]detect.Fact{
 		{Key: "score", Value: strconv.FormatFloat(score, 'f', 1, 64)},
 		{Key: "addresses", Value: strconv.Itoa(int(f.count))},
 		{Key: "networks", Value: strconv.Itoa(int(f.nets))},
+		{Key: "answers", Value: strconv.Itoa(int(f.answers))},
 		{Key: "ttl", Value: strconv.FormatUint(uint64(f.ttl), 10)},
 	}, e.marks()...)...)
 }

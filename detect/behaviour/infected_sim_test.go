@@ -104,8 +104,13 @@ func (s *simulated) day(others int, infected []scoredName, count int, nxInfected
 	// Some clients are worse typists than others: Beta(0.5, 4.5), 10 % on average.
 	nx := beta(s.r, 0.5, 4.5)
 	var all []lookup
+	// People come and go: six times half an hour.
+	var sessions [6]int
+	for i := range sessions {
+		sessions[i] = s.r.IntN(86400 - 1800)
+	}
 	for range others {
-		all = append(all, lookup{s.r.IntN(86400), s.benign[s.r.IntN(len(s.benign))], s.r.Float64() < nx})
+		all = append(all, lookup{sessions[s.r.IntN(len(sessions))] + s.r.IntN(1800), s.benign[s.r.IntN(len(s.benign))], s.r.Float64() < nx})
 	}
 	if count > 0 {
 		begin := s.r.IntN(82800)

@@ -36,9 +36,15 @@ func (w *Watcher) pointed(e *event) {
 	if w.publics == nil {
 		w.publics = new(publics)
 	}
-	hash := w.hash(e.Query.Name)
+	hash := w.pointer(e)
 	place := &w.publics[hash%publicPlaces]
 	place.name, place.at = hash, e.at
+}
+
+// pointer is the event's name and type, by hash: an IPv6 address beside an IPv4 one
+// is no change.
+func (w *Watcher) pointer(e *event) uint64 {
+	return w.hash(e.Query.Name) ^ uint64(e.Query.Type)*0x9e3779b97f4a7c15
 }
 
 // flipped says how long ago the event's name had a public address.
@@ -46,7 +52,7 @@ func (w *Watcher) flipped(e *event) (ago time.Duration, ok bool) {
 	if w.publics == nil {
 		return 0, false
 	}
-	hash := w.hash(e.Query.Name)
+	hash := w.pointer(e)
 	place := &w.publics[hash%publicPlaces]
 	past := e.at - place.at
 	return time.Duration(past) * time.Second, place.name == hash && past >= 0 && past <= flipWithin

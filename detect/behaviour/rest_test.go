@@ -107,6 +107,15 @@ func TestOtherDetections(t *testing.T) {
 				exists(w, time.Duration(i)*5*time.Minute, "flux.com", 120, fmt.Sprintf("%d.9.1.1", 20+i), fmt.Sprintf("%d.9.2.2", 20+i))
 			}
 		}, []string{"fast_flux medium invalid IP flux.com score="}},
+		{"a content network's whole list at once", flux, func(w *behaviour.Watcher, r *rand.Rand) {
+			var all []string
+			for i := range 12 {
+				all = append(all, fmt.Sprintf("%d.9.1.1", 20+i))
+			}
+			for i := range 20 {
+				exists(w, time.Duration(i)*5*time.Minute, "list.com", 60, all...)
+			}
+		}, nil},
 		{"many addresses in two networks", flux, func(w *behaviour.Watcher, r *rand.Rand) {
 			for i := range 60 {
 				exists(w, time.Duration(i)*5*time.Minute, "cdn.com", 60, fmt.Sprintf("198.51.100.%d", i), fmt.Sprintf("203.0.113.%d", i))
