@@ -69,8 +69,7 @@ type rule struct {
 // Engine evaluates rules. It is an output of a pdns.Recorder and a
 // detect.FindingSink, and may be used by many goroutines.
 type Engine struct {
-	cfg      Config
-	rules    []*rule
+	rules    atomic.Pointer[[]*rule] // a reload replaces them; what they remember is under mu
 	privacy  *privacy.Guard
 	suffixes *dnsname.Suffixes
 	group    groupOf
@@ -80,15 +79,18 @@ type Engine struct {
 	files    *files // nil: nothing is kept
 	restored error  // why the last run's state was not taken up; said once
 
-	mu       sync.Mutex // guards what is below, and what rules remember
-	latest   time.Time  // of the data
-	firing   map[string]*Alert
-	over     []*Alert // the newest last
-	silences []Silence
-	pending  []delivery
-	dirty    bool // alerts or silences changed
-	counted  bool // what rules remember changed
-	recorded uint64
+	mu        sync.Mutex // guards what is below, and what rules remember
+	cfg       Config
+	receivers []*Receiver
+	orphan    *rule     // tells of alerts whose rule is gone
+	latest    time.Time // of the data
+	firing    map[string]*Alert
+	over      []*Alert // the newest last
+	silences  []Silence
+	pending   []delivery
+	dirty     bool // alerts or silences changed
+	counted   bool // what rules remember changed
+	recorded  uint64
 }
 
 // delivery is a notification on its way to one receiver.
@@ -113,10 +115,17 @@ func New(cfg Config, deps Deps) (*Engine, error) {
 		cfg: cfg, privacy: deps.Privacy, suffixes: deps.Suffixes, group: deps.Group, log: deps.Log, clock: deps.Now,
 		firing: map[string]*Alert{},
 	}
-	var err error
-	if e.rules, err = compile(&cfg, deps.Receivers, deps.Schedules); err != nil {
+	rules, receivers, err := compile(&cfg, deps.Receivers, deps.Schedules)
+	if err != nil {
 		return nil, fmt.Errorf("alerts: %w", err)
 	}
+	e.rules.Store(&rules)
+	e.receivers = receivers
+	texts, err := parseTemplates("", "")
+	if err != nil {
+		return nil, fmt.Errorf("alerts: %w", err)
+	}
+	e.orphan = &rule{texts: texts}
 	if deps.Dir != "" {
 		e.files = &files{dir: deps.Dir}
 		e.restored = e.restore()
@@ -133,16 +142,19 @@ func Check(c *Config, receivers []string, schedules map[string]*detect.Schedule)
 	for _, name := range receivers {
 		all = append(all, Receiver{Name: name})
 	}
-	_, err := compile(c, all, schedules)
+	_, _, err := compile(c, all, schedules)
 	return err
 }
 
-// compile makes the rules. Errors begin with the field.
-func compile(c *Config, receivers []Receiver, schedules map[string]*detect.Schedule) ([]*rule, error) {
+// compile makes the rules, and receivers that are theirs. Errors begin with the
+// field.
+func compile(c *Config, told []Receiver, schedules map[string]*detect.Schedule) ([]*rule, []*Receiver, error) {
 	var errs []error
+	var receivers []*Receiver
 	byName := map[string]*Receiver{}
-	for i := range receivers {
-		byName[receivers[i].Name] = &receivers[i]
+	for _, r := range told {
+		receivers = append(receivers, &r)
+		byName[r.Name] = &r
 	}
 	at := func(name string) string {
 		i := slices.IndexFunc(c.Rules, func(r Rule) bool { return r.Name == name })
@@ -187,8 +199,8 @@ func compile(c *Config, receivers []Receiver, schedules map[string]*detect.Sched
 		if len(conf.Receivers) > 0 {
 			r.receives = find(at(conf.Name)+"receivers", conf.Receivers, conf.Severity)
 		} else {
-			for i := range receivers {
-				if to := &receivers[i]; !to.OnlyNamed && conf.Severity >= to.MinSeverity {
+			for _, to := range receivers {
+				if !to.OnlyNamed && conf.Severity >= to.MinSeverity {
 					r.receives = append(r.receives, to)
 				}
 			}
@@ -198,7 +210,7 @@ func compile(c *Config, receivers []Receiver, schedules map[string]*detect.Sched
 		}
 		out = append(out, r)
 	}
-	return out, errors.Join(errs...)
+	return out, receivers, errors.Join(errs...)
 }
 
 // Name is the output's name in metrics.
@@ -206,7 +218,7 @@ func (e *Engine) Name() string { return "alerts" }
 
 // Wants says whether a rule is about t. It is called on the answer path.
 func (e *Engine) Wants(t *detect.Transaction) bool {
-	for _, r := range e.rules {
+	for _, r := range *e.rules.Load() {
 		if r.matcher.transaction(t, e.group) {
 			return true
 		}
@@ -221,7 +233,7 @@ func (e *Engine) Consume(t *detect.Transaction) {
 	defer e.mu.Unlock()
 	e.recorded++
 	e.passLocked(t.Query.Time)
-	for _, r := range e.rules {
+	for _, r := range *e.rules.Load() {
 		if !r.matcher.transaction(t, e.group) {
 			continue
 		}
@@ -241,7 +253,7 @@ func (e *Engine) Find(f *detect.Finding) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.passLocked(f.Time)
-	for _, r := range e.rules {
+	for _, r := range *e.rules.Load() {
 		if !r.matcher.finding(f, e.group) {
 			continue
 		}

@@ -24,10 +24,7 @@ func (e *Engine) register(reg prometheus.Registerer) error {
 		errs = append(errs, reg.Register(prometheus.NewCounterFunc(
 			prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(read()) })))
 	}
-	for _, r := range e.rules {
-		counter("weir_alerts_fired_total", "Alerts that began to fire, by rule.", prometheus.Labels{"rule": r.Name}, r.fired.Load)
-		counter("weir_alerts_events_total", "Transactions and findings that a rule is about.", prometheus.Labels{"rule": r.Name}, r.events.Load)
-	}
+	errs = append(errs, reg.Register(ruleCounters{e}))
 	for kind, name := range heldNames {
 		counter("weir_alerts_suppressed_total", "Times that an alert was not told, by reason.", prometheus.Labels{"reason": name}, e.counts.suppressed[kind].Load)
 	}
@@ -52,4 +49,26 @@ func (e *Engine) register(reg prometheus.Registerer) error {
 		})))
 	}
 	return errors.Join(errs...)
+}
+
+// ruleCounters are the counters of the rules that there are now.
+type ruleCounters struct{ *Engine }
+
+var (
+	firedDesc  = prometheus.NewDesc("weir_alerts_fired_total", "Alerts that began to fire, by rule.", []string{"rule"}, nil)
+	eventsDesc = prometheus.NewDesc("weir_alerts_events_total", "Transactions and findings that a rule is about.", []string{"rule"}, nil)
+)
+
+// Describe is part of prometheus.Collector.
+func (c ruleCounters) Describe(ch chan<- *prometheus.Desc) {
+	ch <- firedDesc
+	ch <- eventsDesc
+}
+
+// Collect is part of prometheus.Collector.
+func (c ruleCounters) Collect(ch chan<- prometheus.Metric) {
+	for _, r := range *c.rules.Load() {
+		ch <- prometheus.MustNewConstMetric(firedDesc, prometheus.CounterValue, float64(r.fired.Load()), r.Name)
+		ch <- prometheus.MustNewConstMetric(eventsDesc, prometheus.CounterValue, float64(r.events.Load()), r.Name)
+	}
 }

@@ -97,7 +97,7 @@ func (e *Engine) AddSilence(s Silence, lasts time.Duration) (Silence, error) {
 	if lasts < time.Second || lasts > MaxSilence {
 		return Silence{}, ErrDuration
 	}
-	if s.Rule != "" && !slices.ContainsFunc(e.rules, func(r *rule) bool { return r.Name == s.Rule }) {
+	if s.Rule != "" && !slices.ContainsFunc(*e.rules.Load(), func(r *rule) bool { return r.Name == s.Rule }) {
 		return Silence{}, ErrNoRule
 	}
 	if len(s.Key) > 1024 || strings.ContainsFunc(s.Key, unicode.IsControl) {

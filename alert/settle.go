@@ -84,34 +84,40 @@ func (e *Engine) settleLocked(now time.Time) {
 	slices.SortFunc(firing, func(a, b *Alert) int {
 		return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Key, b.Key))
 	})
+	rules := *e.rules.Load()
 	for _, a := range firing {
-		i := slices.IndexFunc(e.rules, func(r *rule) bool { return r.Name == a.Rule })
+		i := slices.IndexFunc(rules, func(r *rule) bool { return r.Name == a.Rule })
 		if i < 0 { // no rule of the present configuration
-			e.endLocked(a, now)
+			e.overLocked(a, e.orphan, now, e.receivers)
 			continue
 		}
-		r := e.rules[i]
+		r := rules[i]
 		over := now.Sub(a.Last) >= r.ResolveAfter
 		if !over || a.Notified.IsZero() { // what is over is not repeated first
 			e.tellLocked(a, r, now, e.heldLocked(a, r, now))
 		}
-		if !over {
-			continue
+		if over {
+			e.overLocked(a, r, now, slices.Concat(append(slices.Clone(r.steps), r.receives)...))
 		}
-		e.endLocked(a, now)
-		if a.Owed {
-			a.Owed = false // it came and went while nothing was told
-		} else if len(a.ToldTo) > 0 { // silent or not: who was told that it fires waits for this
-			var to []*Receiver
-			for _, re := range slices.Concat(append(slices.Clone(r.steps), r.receives)...) {
-				if re.Resolved && slices.Contains(a.ToldTo, re.Name) && !slices.Contains(to, re) {
-					to = append(to, re)
-				}
-			}
-			e.sendLocked(a, r, now, ReasonOver, to)
-		}
-		a.ToldTo = nil
 	}
+}
+
+// overLocked ends an alert, and tells those that were told that it fires: silent
+// or not, they wait for this.
+func (e *Engine) overLocked(a *Alert, r *rule, now time.Time, told []*Receiver) {
+	e.endLocked(a, now)
+	if a.Owed {
+		a.Owed = false // it came and went while nothing was told
+	} else if len(a.ToldTo) > 0 {
+		var to []*Receiver
+		for _, re := range told {
+			if re.Resolved && slices.Contains(a.ToldTo, re.Name) && !slices.Contains(to, re) {
+				to = append(to, re)
+			}
+		}
+		e.sendLocked(a, r, now, ReasonOver, to)
+	}
+	a.ToldTo = nil
 }
 
 // heldLocked says why nothing may be told now, "" if it may.

@@ -70,7 +70,7 @@ func (e *Engine) save(now time.Time, last bool) error {
 	}
 	if e.counted && (last || since(e.files.countsAt) >= saveCounters) {
 		all := map[string]keptRule{}
-		for _, r := range e.rules {
+		for _, r := range *e.rules.Load() {
 			if len(r.windows.all)+len(r.seen.all) > 0 {
 				all[r.Name] = keptRule{r.windows.all, r.seen.all}
 			}
@@ -140,7 +140,7 @@ func (e *Engine) restore() error {
 	all := map[string]keptRule{}
 	errCounters := e.files.read(countersFile, &all)
 	if errCounters == nil {
-		for _, r := range e.rules {
+		for _, r := range *e.rules.Load() {
 			kept := all[r.Name]
 			for key, w := range kept.Windows {
 				if w != nil && len(r.windows.all) < r.windows.max {

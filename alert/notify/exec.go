@@ -19,7 +19,7 @@ type program struct{ argv []string }
 // their pipes.
 const killWait = time.Second
 
-// Send runs the program, with n as JSON on its standard input, and without a
+// Send runs the program, in a process group that ends with the time-out, with n as JSON on its standard input, and without a
 // shell. Its environment is empty but for a path; what it prints is not read.
 func (p *program) Send(ctx context.Context, n *alert.Notification) error {
 	data, err := json.Marshal(n)
@@ -31,6 +31,7 @@ func (p *program) Send(ctx context.Context, n *alert.Notification) error {
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "WEIR_ALERT_ID=" + n.ID}
 	cmd.Dir = "/"
 	cmd.WaitDelay = killWait
+	ownGroup(cmd)
 	err = cmd.Run()
 	if ctx.Err() != nil {
 		return context.DeadlineExceeded

@@ -363,6 +363,31 @@ func TestAProgramGetsTheNotification(t *testing.T) {
 	if err := sender(t, conf).Send(ctx, sample()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("a program that hangs: %v", err)
 	}
+	// What it started hangs too: nothing of it goes on.
+	pid := filepath.Join(dir, "pid")
+	conf.Exec.Command = []string{"/bin/sh", "-c", "sleep 600 & echo $! > " + pid + ".tmp; mv " + pid + ".tmp " + pid + "; wait"}
+	ctx, cancel = context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		defer cancel()
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+			if _, err := os.Stat(pid); err == nil {
+				return
+			}
+		}
+	}()
+	if err := sender(t, conf).Send(ctx, sample()); err == nil {
+		t.Error("a program whose child hangs: no error")
+	}
+	text, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(time.Minute); alive(strings.TrimSpace(string(text))); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("what the program started goes on after it was killed")
+		}
+	}
 	conf.Exec.Command = []string{filepath.Join(dir, "none")}
 	if err := sender(t, conf).Send(within(t), sample()); err == nil {
 		t.Error("no program, and no error")
@@ -407,4 +432,10 @@ func TestEveryMistakeIsNamed(t *testing.T) {
 	if _, err := notify.New(c); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a file without a URL: %v", err)
 	}
+}
+
+// alive says whether a process runs; one that nobody has waited for yet does not.
+func alive(pid string) bool {
+	stat, err := os.ReadFile("/proc/" + pid + "/stat")
+	return err == nil && !strings.Contains(string(stat), ") Z ")
 }

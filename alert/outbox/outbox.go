@@ -72,13 +72,17 @@ type Status struct {
 
 // Outbox is safe for any number of goroutines.
 type Outbox struct {
-	cfg    Config
-	dir    string
-	sender Sender
-	log    *zap.Logger
-	now    func() time.Time
-	retry  time.Duration // about the first wait
-	wake   chan struct{} // 1: there may be something to send
+	name  string
+	dir   string
+	setup atomic.Pointer[setup] // a reload replaces it
+	log   *zap.Logger
+	now   func() time.Time
+	retry time.Duration // about the first wait
+	wake  chan struct{} // 1: there may be something to send
+	anew  chan struct{} // 1: the setup is another, so try again now
+
+	registry prometheus.Registerer
+	metrics  []prometheus.Collector
 
 	sent, failures atomic.Uint64
 	dropped        [reasonCount]atomic.Uint64
@@ -87,6 +91,12 @@ type Outbox struct {
 	mu      sync.Mutex // guards what is below
 	waiting []string   // names of files, the oldest first
 	next    uint64     // number of the next file
+}
+
+// setup is how it sends.
+type setup struct {
+	cfg    Config
+	sender Sender
 }
 
 // reason says why a notification never arrives.
@@ -112,9 +122,10 @@ func New(cfg Config, sender Sender, deps Deps) (*Outbox, error) {
 		deps.Now = time.Now
 	}
 	o := &Outbox{
-		cfg: cfg, dir: deps.Dir, sender: sender, log: deps.Log.With(zap.String("receiver", cfg.Name)), now: deps.Now,
-		retry: firstRetry, wake: make(chan struct{}, 1), next: 1,
+		name: cfg.Name, dir: deps.Dir, log: deps.Log.With(zap.String("receiver", cfg.Name)), now: deps.Now,
+		retry: firstRetry, wake: make(chan struct{}, 1), anew: make(chan struct{}, 1), next: 1, registry: deps.Registry,
 	}
+	o.setup.Store(&setup{cfg, sender})
 	entries, err := os.ReadDir(o.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("alerts: receiver %s: %w", cfg.Name, err)
@@ -129,6 +140,24 @@ func New(cfg Config, sender Sender, deps Deps) (*Outbox, error) {
 	}
 	slices.Sort(o.waiting)
 	return o, o.register(deps.Registry)
+}
+
+// Reload sends what waits, and what comes, by another setup of the same name, from
+// now on.
+func (o *Outbox) Reload(cfg Config, sender Sender) {
+	o.setup.Store(&setup{cfg, sender})
+	select {
+	case o.anew <- struct{}{}:
+	default:
+	}
+}
+
+// Close takes its metrics away. What waits stays in its folder, for an Outbox of
+// the same name. Run must have ended, or must be about to.
+func (o *Outbox) Close() {
+	for _, m := range o.metrics {
+		o.registry.Unregister(m)
+	}
 }
 
 // Put keeps n until it has arrived. It is on the disk when Put returns.
@@ -152,7 +181,7 @@ func (o *Outbox) Put(n *alert.Notification) error {
 	}
 	o.next++
 	o.waiting = append(o.waiting, name)
-	for len(o.waiting) > o.cfg.MaxWaiting {
+	for len(o.waiting) > o.setup.Load().cfg.MaxWaiting {
 		o.removeLocked(o.waiting[0])
 		o.dropped[full].Add(1)
 	}
@@ -233,8 +262,10 @@ func (o *Outbox) Run(ctx context.Context) error {
 		if errors.As(err, &later) {
 			wait = min(max(wait, later.After), maxLater)
 		}
-		o.pause(ctx, wait)
-		backoff = min(2*backoff, o.cfg.RetryMax)
+		backoff = min(2*backoff, o.setup.Load().cfg.RetryMax)
+		if o.pause(ctx, wait) {
+			backoff = o.retry
+		}
 	}
 	return nil
 }
@@ -258,10 +289,10 @@ func (o *Outbox) read(name string) (n *alert.Notification, wait time.Duration) {
 		return nil, 0
 	} else if err != nil {
 		o.failures.Add(1)
-		return nil, jitter(o.cfg.RetryMax) // a disk's trouble, which may end
+		return nil, jitter(o.setup.Load().cfg.RetryMax) // a disk's trouble, which may end
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && o.now().Sub(info.ModTime()) > o.cfg.MaxAge {
+	if info, err := f.Stat(); err == nil && o.now().Sub(info.ModTime()) > o.setup.Load().cfg.MaxAge {
 		o.dropped[old].Add(1)
 		o.remove(name)
 		return nil, 0
@@ -278,9 +309,10 @@ func (o *Outbox) read(name string) (n *alert.Notification, wait time.Duration) {
 
 // try sends n once, in bounded time.
 func (o *Outbox) try(ctx context.Context, n *alert.Notification) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, o.cfg.Timeout, fmt.Errorf("no answer within %v", o.cfg.Timeout))
+	now := o.setup.Load()
+	ctx, cancel := context.WithTimeoutCause(ctx, now.cfg.Timeout, fmt.Errorf("no answer within %v", now.cfg.Timeout))
 	defer cancel()
-	err := o.sender.Send(ctx, n)
+	err := now.sender.Send(ctx, n)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil { // while ctx goes on, it has no cause
 		err = context.Cause(ctx)
 	}
@@ -291,11 +323,11 @@ func (o *Outbox) try(ctx context.Context, n *alert.Notification) error {
 func (o *Outbox) Try(ctx context.Context, n *alert.Notification) error { return o.try(ctx, n) }
 
 // Name is the receiver's.
-func (o *Outbox) Name() string { return o.cfg.Name }
+func (o *Outbox) Name() string { return o.name }
 
 // Status says how it does.
 func (o *Outbox) Status() Status {
-	s := Status{Name: o.cfg.Name, Waiting: o.count(), Sent: o.sent.Load(), Failing: o.failing.Load()}
+	s := Status{Name: o.name, Waiting: o.count(), Sent: o.sent.Load(), Failing: o.failing.Load()}
 	for r := range o.dropped {
 		s.Dropped += o.dropped[r].Load()
 	}
@@ -312,31 +344,38 @@ func (o *Outbox) count() int {
 // together do not come back together.
 func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 
-func (o *Outbox) pause(ctx context.Context, d time.Duration) {
+// pause waits, unless there is a new setup to try: true.
+func (o *Outbox) pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 	case <-timer.C:
+	case <-o.anew:
+		return true
 	}
+	return false
 }
 
 // register makes the counters visible.
 func (o *Outbox) register(reg prometheus.Registerer) error {
 	var errs []error
-	labels := prometheus.Labels{"receiver": o.cfg.Name}
+	add := func(c prometheus.Collector) {
+		errs = append(errs, reg.Register(c))
+		o.metrics = append(o.metrics, c)
+	}
+	labels := prometheus.Labels{"receiver": o.name}
 	counter := func(name, help string, labels prometheus.Labels, read func() uint64) {
-		errs = append(errs, reg.Register(prometheus.NewCounterFunc(
-			prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(read()) })))
+		add(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return float64(read()) }))
 	}
 	gauge := func(name, help string, read func() float64) {
-		errs = append(errs, reg.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read)))
+		add(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, read))
 	}
 	counter("weir_alerts_sent_total", "Notifications that a receiver has taken.", labels, o.sent.Load)
 	counter("weir_alerts_failures_total", "Tries to deliver a notification that did not work.", labels, o.failures.Load)
 	for r := range reasonCount {
 		counter("weir_alerts_dropped_total", "Notifications that never arrive, by reason.",
-			prometheus.Labels{"receiver": o.cfg.Name, "reason": reasonNames[r]}, o.dropped[r].Load)
+			prometheus.Labels{"receiver": o.name, "reason": reasonNames[r]}, o.dropped[r].Load)
 	}
 	gauge("weir_alerts_waiting", "Notifications that wait on the disk.", func() float64 { return float64(o.count()) })
 	gauge("weir_alerts_receiver_up", "1 if the last try to deliver worked.", func() float64 {

@@ -3,15 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"path/filepath"
-	"time"
 
 	"github.com/weirdns/weir/alert"
 	"github.com/weirdns/weir/alert/notify"
-	"github.com/weirdns/weir/alert/outbox"
 	"github.com/weirdns/weir/detect"
-	"github.com/weirdns/weir/pdns"
 )
 
 // alertsConfig is what is worth an alert, and who is told.
@@ -149,56 +144,4 @@ func (c *alertsConfig) rehearse() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-const (
-	// alertsFolder is the folder of alerts in the state folder.
-	alertsFolder = "alerts"
-	// alertsQueue bounds what waits to be looked at by rules, in octets.
-	alertsQueue = 1 << 20
-)
-
-// openAlerts makes the rules and, of those that are enabled, the receivers. It
-// connects to nobody.
-func (s *service) openAlerts(cfg *config) (*pdns.QueuedOutput, error) {
-	if !cfg.Alerts.Enabled {
-		return nil, nil
-	}
-	dir := filepath.Join(cfg.StateDir, alertsFolder)
-	log := s.log.Named("alerts")
-	var receivers []alert.Receiver
-	for i := range cfg.Alerts.Receivers {
-		r := cfg.Alerts.Receivers[i].Config
-		if r.Disabled {
-			continue
-		}
-		sender, err := notify.New(r)
-		if err != nil {
-			return nil, exitWith(exitConfig, fmt.Errorf("alerts.receivers[%d].%w", i, err))
-		}
-		box, err := outbox.New(outbox.Config{
-			Name: r.Name, Timeout: r.Timeout, RetryMax: r.RetryMax, MaxWaiting: r.MaxWaiting, MaxAge: r.MaxAge,
-		}, sender, outbox.Deps{Dir: filepath.Join(dir, "outbox", r.Name), Log: log, Registry: s.registry})
-		if err != nil {
-			return nil, err
-		}
-		s.outboxes = append(s.outboxes, box)
-		receivers = append(receivers, alert.Receiver{
-			Name: r.Name, MinSeverity: r.MinSeverity, OnlyNamed: r.OnlyNamed, Resolved: r.Resolved, Put: box.Put,
-		})
-	}
-	schedules, err := detect.ParseSchedules(cfg.Detect.Schedules)
-	if err != nil {
-		return nil, exitWith(exitConfig, err)
-	}
-	rules := cfg.Alerts.engine()
-	s.alerts, err = alert.New(rules, alert.Deps{
-		Dir: dir, Log: log, Registry: s.registry, Privacy: s.privacy, Receivers: receivers, Schedules: schedules,
-		Group: func(client netip.Addr, t time.Time) string { return s.detection.detector.Group(client, t) },
-		Now:   time.Now,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &pdns.QueuedOutput{Output: s.alerts, QueueBytes: alertsQueue, Bare: true}, nil
 }

@@ -43,8 +43,8 @@ func (s *service) alertRoutes() []web.Route {
 
 // listAlerts is GET /api/v1/alerts.
 func (s *service) listAlerts(*http.Request) (any, error) {
-	r := alertsReport{Report: s.alerts.Report(), Receivers: []outbox.Status{}}
-	for _, box := range s.outboxes {
+	r := alertsReport{Report: s.alerts.engine.Report(), Receivers: []outbox.Status{}}
+	for _, box := range s.alerts.outboxes() {
 		r.Receivers = append(r.Receivers, box.Status())
 	}
 	return r, nil
@@ -71,10 +71,9 @@ func (s *service) testAlerts(r *http.Request) (any, error) {
 	}
 	var id [8]byte
 	_, _ = rand.Read(id[:]) // never fails
-	host := s.started.Alerts.host()
-	n := alert.Sample(host, hex.EncodeToString(id[:]), time.Now().UTC())
+	n := alert.Sample(s.alerts.calledAs(), hex.EncodeToString(id[:]), time.Now().UTC())
 	var boxes []*outbox.Outbox
-	for _, box := range s.outboxes {
+	for _, box := range s.alerts.outboxes() {
 		if req.Receiver == "" || req.Receiver == box.Name() {
 			boxes = append(boxes, box)
 		}
@@ -111,7 +110,7 @@ func (s *service) ackAlert(r *http.Request) (any, error) {
 	if err := web.Decode(r, &req); err != nil {
 		return nil, err
 	}
-	a, err := s.alerts.Ack(req.ID, req.Note)
+	a, err := s.alerts.engine.Ack(req.ID, req.Note)
 	if errors.Is(err, alert.ErrUnknown) {
 		return nil, web.NotFound("%w", err)
 	} else if err != nil {
@@ -139,7 +138,7 @@ func (s *service) silenceAlerts(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, web.BadRequest("for: must be a duration like 2h, got %q", req.For)
 	}
-	silence, err := s.alerts.AddSilence(alert.Silence{Rule: req.Rule, Key: req.Key, Note: req.Note}, d)
+	silence, err := s.alerts.engine.AddSilence(alert.Silence{Rule: req.Rule, Key: req.Key, Note: req.Note}, d)
 	if errors.Is(err, alert.ErrTooMany) {
 		return nil, &web.Error{Status: http.StatusConflict, Err: err}
 	} else if err != nil {
@@ -151,7 +150,7 @@ func (s *service) silenceAlerts(r *http.Request) (any, error) {
 
 // endSilence is DELETE /api/v1/alerts/silence?id=ID.
 func (s *service) endSilence(r *http.Request) (any, error) {
-	if err := s.alerts.EndSilence(r.URL.Query().Get("id")); err != nil {
+	if err := s.alerts.engine.EndSilence(r.URL.Query().Get("id")); err != nil {
 		return nil, web.NotFound("%w", err)
 	}
 	return struct{}{}, nil

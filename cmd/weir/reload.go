@@ -121,7 +121,14 @@ func (s *service) replace(next *config) error {
 	if err != nil {
 		return err
 	}
+	var alerts *alertsChange
+	if s.alerts != nil && next.Alerts.Enabled {
+		if alerts, err = s.alerts.prepare(next); err != nil {
+			return errors.Join(err, tables.Close())
+		}
+	}
 	if err := s.detection.replace(judging); err != nil {
+		alerts.giveUp()
 		return errors.Join(err, tables.Close())
 	}
 	replaceContext(s.context, tables, s.log)
@@ -129,6 +136,11 @@ func (s *service) replace(next *config) error {
 	s.upstreams.swap(up)
 	if err := s.resolver.Swap(next.forwarding(), s.upstreams); err != nil {
 		return err
+	}
+	if alerts != nil {
+		if err := s.alerts.commit(alerts); err != nil {
+			return err
+		}
 	}
 	s.findings.reload(next)
 	s.warnFixed(next)
@@ -172,6 +184,7 @@ func (s *service) warnFixed(next *config) {
 		{"records", !reflect.DeepEqual(s.started.Records, next.Records)},
 		{"reputation", !reflect.DeepEqual(s.started.Reputation, next.Reputation)},
 		{"unusual", s.started.Unusual != next.Unusual},
+		{"alerts.enabled", s.started.Alerts.Enabled != next.Alerts.Enabled},
 		{"store", !reflect.DeepEqual(s.started.Store, next.Store)},
 		{"admin", !reflect.DeepEqual(s.started.Admin, next.Admin)},
 	})

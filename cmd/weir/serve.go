@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/weirdns/weir/alert"
-	"github.com/weirdns/weir/alert/outbox"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/detect/allow"
 	"github.com/weirdns/weir/enrich"
@@ -164,8 +162,7 @@ type service struct {
 	context   *enrich.Enricher
 	unusual   *unusual.Tracker // nil: off
 	outlets   openOutlets
-	alerts    *alert.Engine // nil: off, or no place for it
-	outboxes  []*outbox.Outbox
+	alerts    *alerting      // nil: off, or no place for it
 	store     *store.Store   // nil: off, or no place for it
 	tally     *tally.Tally   // beside the store
 	token     string         // for the store on the admin listener; "": none
@@ -295,7 +292,7 @@ func (s *service) openRecords(cfg *config) error {
 		return err
 	}
 	if s.alerts != nil {
-		sinks = append(sinks, s.alerts)
+		sinks = append(sinks, s.alerts.engine)
 	}
 	if s.door != nil {
 		sinks = append(sinks, s.openFound(cfg))
@@ -343,10 +340,12 @@ func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 		s.live = live.New(s.privacy, s.registry)
 		out = append(out, pdns.QueuedOutput{Output: s.live, QueueBytes: liveQueue})
 	}
-	if alerts, err := s.openAlerts(cfg); err != nil {
+	s.alerts, err = openAlerts(cfg, alertingDeps{cfg.StateDir, s.log, s.registry, s.privacy, s.detection.detector})
+	if err != nil {
 		return nil, err
-	} else if alerts != nil {
-		out = append(out, *alerts)
+	}
+	if s.alerts != nil {
+		out = append(out, s.alerts.output())
 	}
 	s.outlets, err = cfg.Outlets.open(cfg, s.privacy, s.log, s.registry)
 	return append(out, s.outlets.outputs()...), err
@@ -380,8 +379,8 @@ func (s *service) run(ctx context.Context, hup <-chan os.Signal, load func() (*c
 		back = append(back, task{"site scores", s.site.run})
 	}
 	back = append(back, task{"records", s.runRecords}, task{"privacy", s.privacy.Run})
-	for _, box := range s.outboxes {
-		back = append(back, task{"alerts to " + box.Name(), box.Run})
+	if s.alerts != nil {
+		back = append(back, task{"alerts", s.alerts.run})
 	}
 	err := runStages(ctx, front, back)
 	s.log.Info("weir stopped", zap.Error(err))

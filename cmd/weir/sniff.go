@@ -157,6 +157,7 @@ type sniffer struct {
 	context   *enrich.Enricher
 	ranked    io.Writer        // what unusual is written to; nil: not asked for
 	unusual   *unusual.Tracker // for ranked
+	alerts    *alerting        // nil: off, or what passed goes to files
 	lock      *os.File         // of the state folder
 }
 

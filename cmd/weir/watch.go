@@ -95,11 +95,22 @@ func (s *sniffer) reload() ([]zap.Field, error) {
 		return nil, next.located(err)
 	}
 	judging, err := s.detection.prepare(next)
+	var alerts *alertsChange
+	if err == nil && s.alerts != nil && next.Alerts.Enabled {
+		alerts, err = s.alerts.prepare(next)
+	}
 	if err == nil {
-		err = s.detection.replace(judging)
+		if err = s.detection.replace(judging); err != nil {
+			alerts.giveUp()
+		}
 	}
 	if err != nil {
 		return nil, next.located(errors.Join(err, tables.Close()))
+	}
+	if alerts != nil {
+		if err := s.alerts.commit(alerts); err != nil {
+			return nil, err
+		}
 	}
 	s.findings.reload(next)
 	replaceContext(s.context, tables, s.log)
@@ -111,6 +122,7 @@ func (s *sniffer) reload() ([]zap.Field, error) {
 		{"records", !reflect.DeepEqual(s.cfg.Records, next.Records)},
 		{"reputation", !reflect.DeepEqual(s.cfg.Reputation, next.Reputation)},
 		{"unusual", s.cfg.Unusual != next.Unusual},
+		{"alerts.enabled", s.cfg.Alerts.Enabled != next.Alerts.Enabled},
 		{"admin", !reflect.DeepEqual(s.cfg.Admin, next.Admin)},
 	})
 	return []zap.Field{zap.Int("lists", len(next.Lists))}, nil
@@ -139,6 +151,15 @@ func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error)
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	if s.alerts, err = openAlerts(s.cfg, alertingDeps{s.cfg.StateDir, s.log, s.registry, guard, s.detection.detector}); err != nil {
+		return nil, nil, nil, err
+	}
+	beside = []task{{"privacy", guard.Run}}
+	outputs := outlets.outputs()
+	if s.alerts != nil {
+		sinks, outputs = append(sinks, s.alerts.engine), append(outputs, s.alerts.output())
+		beside = append(beside, task{"alerts", s.alerts.run})
+	}
 	reputations, asking, err := newReputation(s.cfg, s.context, s.registry)
 	if err != nil {
 		return nil, nil, nil, err
@@ -156,12 +177,12 @@ func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error)
 	}
 	s.findings.keep(s.cfg, s.log, s.registry)
 	r, err := pdns.New(s.cfg.Records, pdns.Deps{
-		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outlets.outputs(), s.findings.watchers(ranking)), Enrich: reputations,
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.watchers(ranking)), Enrich: reputations,
 	})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("records: %w", err)
 	}
-	return r, []task{{"privacy", guard.Run}}, outlets.tasks(), nil
+	return r, beside, outlets.tasks(), nil
 }
 
 // opened is a source that is open: run it, or close it.
