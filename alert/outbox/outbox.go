@@ -239,12 +239,13 @@ func (o *Outbox) Run(ctx context.Context) error {
 		var later *outlet.Later
 		switch {
 		case err == nil:
-			o.remove(name)
+			// Said before it is taken away: who sees nothing wait sees that it went.
 			o.sent.Add(1)
 			backoff = o.retry
 			if o.failing.Swap(false) {
 				o.log.Info("alerts arrive again")
 			}
+			o.remove(name)
 			continue
 		case ctx.Err() != nil:
 			continue // not the receiver's fault
