@@ -118,6 +118,7 @@ tunnels: build
 integration:
 	./testdata/integration/kafka.sh
 	./testdata/integration/clickhouse.sh
+	./testdata/integration/clickhouse-server.sh
 	./testdata/integration/postgres.sh
 	./testdata/integration/syslog.sh
 	./testdata/integration/dnstap.sh

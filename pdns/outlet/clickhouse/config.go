@@ -29,6 +29,10 @@ type Config struct {
 	// Table is the name of the one with all rows; the others' names begin with it.
 	// Lower-case letters, digits and _, 40 at most. Default: weir_dns.
 	Table string `yaml:"table"`
+	// ManageTables has weir make the tables, and complete them. If not, the table has
+	// to be there: weir needs INSERT on it alone, fills those of its columns that the
+	// table has, and makes no detections and no passive DNS. Default: true.
+	ManageTables bool `yaml:"manage_tables"`
 	// Cluster makes the tables on all servers of a cluster: replicated, and
 	// distributed by registered domain. Default: empty, on one server.
 	Cluster string `yaml:"cluster"`
@@ -45,7 +49,7 @@ const day = 24 * time.Hour
 // DefaultConfig makes few and large inserts, as ClickHouse wants them.
 func DefaultConfig() Config {
 	c := Config{
-		Config: outlet.DefaultConfig(), Database: "default", User: "default", Table: "weir_dns",
+		Config: outlet.DefaultConfig(), Database: "default", User: "default", Table: "weir_dns", ManageTables: true,
 		Retention: 30 * day, DetectionRetention: 400 * day,
 	}
 	c.BatchRows, c.BatchBytes, c.BatchInterval = 20000, 8<<20, 2*time.Second
@@ -82,6 +86,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Cluster != "" && !wordForm.MatchString(c.Cluster) {
 		fail("cluster: must be up to 100 letters, digits, '_', '.' and '-', got %q", c.Cluster)
+	}
+	if c.Cluster != "" && !c.ManageTables {
+		fail("cluster: means nothing without manage_tables")
 	}
 	for _, r := range []struct {
 		field string

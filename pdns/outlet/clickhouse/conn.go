@@ -24,8 +24,16 @@ type conn struct {
 	r        *proto.Reader
 	w        proto.Buffer
 	zip      *compress.Writer
-	revision int // of the protocol, the lower one of both sides
+	revision int    // of the protocol, the lower one of both sides
+	version  string // of the server
 }
+
+// oldest is the revision of the oldest server that was tried: 18.16.
+const oldest = 54412
+
+// old says whether the server is one to which settings cannot be sent as text, from
+// before 20.3.
+func (c *conn) old() bool { return !proto.FeatureSettingsSerializedAsStrings.In(c.revision) }
 
 // dial connects and says hello.
 func (l *login) dial(ctx context.Context) (*conn, error) {
@@ -59,8 +67,9 @@ func (c *conn) hello(l *login) error {
 	if err := server.DecodeAware(c.r, proto.Version); err != nil {
 		return err
 	}
-	if !proto.FeatureSettingsSerializedAsStrings.In(server.Revision) {
-		return fmt.Errorf("the server is ClickHouse %d.%d, which is too old", server.Major, server.Minor)
+	c.version = fmt.Sprintf("%d.%d", server.Major, server.Minor)
+	if server.Revision < oldest {
+		return fmt.Errorf("the server is ClickHouse %s, which is too old", c.version)
 	}
 	c.revision = min(c.revision, server.Revision)
 	if proto.FeatureAddendum.In(c.revision) {
@@ -147,17 +156,34 @@ func (c *conn) insert(statement string, settings []proto.Setting, columns proto.
 
 // query sends a statement, and that no table comes with it.
 func (c *conn) query(statement string, settings []proto.Setting) error {
-	proto.Query{
+	q := proto.Query{
 		Body: statement, Stage: proto.StageComplete, Compression: proto.CompressionEnabled, Settings: settings,
 		Info: proto.ClientInfo{
 			ProtocolVersion: c.revision, Major: 1, Interface: proto.InterfaceTCP, Query: proto.ClientQueryInitial,
 			InitialAddress: c.net.LocalAddr().String(), ClientName: "weir",
 		},
-	}.EncodeAware(&c.w, c.revision)
+	}
+	if c.old() {
+		c.oldQuery(&q)
+	} else {
+		q.EncodeAware(&c.w, c.revision)
+	}
 	if err := c.data(nil); err != nil {
 		return err
 	}
 	return c.flush()
+}
+
+// oldQuery writes q for an old server, without settings: it reads who asks, which
+// ch-go would leave out, and wants a setting's value in a form for each type.
+func (c *conn) oldQuery(q *proto.Query) {
+	proto.ClientCodeQuery.Encode(&c.w)
+	c.w.PutString(q.ID)
+	q.Info.EncodeAware(&c.w, c.revision)
+	c.w.PutString("") // no settings
+	q.Stage.Encode(&c.w)
+	q.Compression.Encode(&c.w)
+	c.w.PutString(q.Body)
 }
 
 // frame is how much is compressed at a time.

@@ -197,7 +197,7 @@ func (s *session) exception(code int, message string) error {
 // read answers a SELECT.
 func (s *session) read(statement string) error {
 	native, err := s.engine.query(statement)
-	if err != nil {
+	if err != nil || len(native) == 0 { // no rows
 		return err
 	}
 	var b proto.Block

@@ -19,8 +19,9 @@ type Sink struct {
 	tables tables
 	login  login
 	rows   *encode.Rows
-	insert string // the statement
-	made   bool   // the tables are as they should be
+	insert string            // the statement
+	given  map[string]string // the table's columns, unless weir has made it
+	made   bool              // the tables are as they should be
 }
 
 // New reads the files that the configuration names. It connects to nobody. Sensor
@@ -40,11 +41,6 @@ func New(cfg Config, sensor string, client *privacy.Guard) (*Sink, error) {
 	if s.login.password, err = outlet.ReadSecret("password_file", cfg.PasswordFile); err != nil {
 		return nil, err
 	}
-	var names []string
-	for _, c := range newColumns() {
-		names = append(names, quoted(c.name))
-	}
-	s.insert = "INSERT INTO " + s.tables.full("") + " (" + strings.Join(names, ", ") + ") FORMAT Native"
 	return s, nil
 }
 
@@ -70,13 +66,16 @@ func (s *Sink) Send(ctx context.Context, b *outlet.Batch) error {
 
 func (s *Sink) send(c *conn, b *outlet.Batch) error {
 	if !s.made {
-		if err := s.tables.migrate(c); err != nil {
+		if err := s.prepare(c); err != nil {
 			return err
 		}
 		s.made = true
 	}
-	columns := newColumns()
-	err := b.Each(func(r outlet.Row) error {
+	columns, err := columnsFor(s.given)
+	if err != nil {
+		return err
+	}
+	err = b.Each(func(r outlet.Row) error {
 		flat := s.rows.Row(r.ID.String(), r.Transaction)
 		for i := range columns {
 			columns[i].add(r.ID, flat)
@@ -91,6 +90,31 @@ func (s *Sink) send(c *conn, b *outlet.Batch) error {
 		input[i] = proto.InputColumn{Name: col.name, Data: col.data}
 	}
 	return c.insert(s.insert, settings(b), input)
+}
+
+// prepare makes the tables what they should be, or finds out what they are.
+func (s *Sink) prepare(c *conn) (err error) {
+	switch {
+	case s.tables.ManageTables && c.old():
+		return fmt.Errorf("the server is ClickHouse %s, which has not what weir's tables need: make one for it (manage_tables: false)", c.version)
+	case s.tables.ManageTables:
+		err = s.tables.migrate(c)
+	default:
+		s.given, err = s.tables.given(c)
+	}
+	if err != nil {
+		return err
+	}
+	columns, err := columnsFor(s.given)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, c := range columns {
+		names = append(names, quoted(c.name))
+	}
+	s.insert = "INSERT INTO " + s.tables.full("") + " (" + strings.Join(names, ", ") + ") FORMAT Native"
+	return nil
 }
 
 // settings make an INSERT one that has happened when it is answered, and that
