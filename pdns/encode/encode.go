@@ -117,6 +117,17 @@ type record struct {
 	addr    bool
 }
 
+// bare is rdata as those write it who leave the final dot of names away.
+func (r *record) bare() string {
+	switch r.rtype {
+	case dnswire.TypeCNAME, dnswire.TypeDNAME, dnswire.TypeNS, dnswire.TypePTR:
+		if len(r.rdata) > 1 { // not the root
+			return strings.TrimSuffix(r.rdata, ".")
+		}
+	}
+	return r.rdata
+}
+
 // view is a transaction, read once for all formats.
 type view struct {
 	*detect.Transaction

@@ -1,6 +1,8 @@
 package encode_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/csv"
 	"encoding/json"
 	"flag"
@@ -144,7 +146,7 @@ func fields(tb interface{ Fatalf(string, ...any) }, f encode.Format, line string
 		if f == encode.Spot {
 			return row[slices.Index(head, "dns_qry_name")], ""
 		}
-		return row[slices.Index(head, "qname")], strings.TrimPrefix(row[slices.Index(head, "answers")], "TXT ")
+		return row[slices.Index(head, "qname")], row[slices.Index(head, "answers")]
 	}
 	var o struct {
 		Query   json.RawMessage
@@ -190,43 +192,82 @@ func unzeek(s string) string {
 func TestHostileRecordsStayOneLineAndReadBack(t *testing.T) {
 	label := rapid.SliceOfN(rapid.OneOf(rapid.Byte(), rapid.SampledFrom([]byte("\t\n\r,\"\\-.() <"))), 1, 20)
 	rapid.Check(t, func(t *rapid.T) {
-		var wire []byte
-		for _, l := range rapid.SliceOfN(label, 1, 5).Draw(t, "labels") {
-			wire = append(append(wire, byte(len(l))), l...)
+		labels := rapid.SliceOfN(label, 1, 5)
+		readBack(t, wire(labels.Draw(t, "labels")), wire(labels.Draw(t, "target")), rapid.SliceOfN(rapid.Byte(), 1, 60).Draw(t, "txt"))
+	})
+}
+
+// FuzzRecordsReadBack is the same with octets of any kind.
+func FuzzRecordsReadBack(f *testing.F) {
+	f.Add([]byte("www\x00example"), []byte("a.b\x00\\"), []byte("v=spf1 -all"))
+	f.Add([]byte("-"), []byte("."), []byte{0})
+	f.Add([]byte("(empty)"), []byte("\r\n"), []byte("\t,\\\""))
+	f.Fuzz(func(t *testing.T, name, target, txt []byte) {
+		if len(txt) == 0 || len(txt) > 255 {
+			return
 		}
-		name := dnsname.AppendCanonical(nil, append(wire, 0))
-		txt := rapid.SliceOfN(rapid.Byte(), 1, 60).Draw(t, "txt")
-		msg := []byte{0x12, 0x34, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}
-		msg = append(append(msg, name...), 0, 16, 0, 1)
-		msg = append(msg, 0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, byte(len(txt)+1), byte(len(txt)))
-		msg = append(msg, txt...)
-		tx := &detect.Transaction{
-			Query:    detect.Query{Time: time.Unix(1e9, 0), Name: name, Type: dns.TypeTXT, Class: dns.ClassINET},
-			Source:   detect.FromUpstream,
-			Response: msg, Upstream: "up,\n\"stream",
-			Verdict: detect.Verdict{Matches: []detect.Match{{List: "l\n,", Rule: "r\n\t", Info: "i"}}},
+		n, c := wire(bytes.Split(name, []byte{0})), wire(bytes.Split(target, []byte{0}))
+		if n.Check() == nil && c.Check() == nil {
+			readBack(t, n, c, txt)
 		}
+	})
+}
+
+// wire is a name of these labels.
+func wire(labels [][]byte) dnsname.Name {
+	var out []byte
+	for _, l := range labels {
+		if len(l) > 0 && len(l) < 64 {
+			out = append(append(out, byte(len(l))), l...)
+		}
+	}
+	return dnsname.AppendCanonical(nil, append(out, 0))
+}
+
+type failer interface {
+	Helper()
+	Fatalf(string, ...any)
+}
+
+// readBack writes a transaction whose answer is a TXT record, and one whose answer is
+// an alias, in every format, and reads them as readers of it do.
+func readBack(t failer, name, target dnsname.Name, txt []byte) {
+	t.Helper()
+	tx := &detect.Transaction{
+		Query: detect.Query{Time: time.Unix(1e9, 0), Name: name, Class: dns.ClassINET}, Source: detect.FromUpstream, Upstream: "up,\n\"stream",
+		Verdict: detect.Verdict{Matches: []detect.Match{{List: "l\n,", Rule: "r\n\t", Info: "i"}}},
+	}
+	for rtype, rdata := range map[uint16][]byte{dns.TypeTXT: append([]byte{byte(len(txt))}, txt...), dns.TypeCNAME: target} {
+		tx.Query.Type = rtype
+		msg := append([]byte{0x12, 0x34, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}, name...)
+		msg = append(msg, 0, byte(rtype), 0, 1, 0xc0, 12, 0, byte(rtype), 0, 1, 0, 0, 0, 60)
+		tx.Response = append(binary.BigEndian.AppendUint16(msg, uint16(len(rdata))), rdata...)
 		for _, f := range all {
 			line := string(encode.New(f, same, nil).Append(nil, tx))
 			if strings.Count(line, "\n") != 1 || !strings.HasSuffix(line, "\n") {
 				t.Fatalf("%s: %q is not one line", f, line)
 			}
-			qname, rdata := fields(t, f, strings.TrimSuffix(line, "\n"))
+			qname, text := fields(t, f, strings.TrimSuffix(line, "\n"))
 			if got, err := dnsname.Parse(qname); err != nil || !got.Equal(name) {
 				t.Fatalf("%s: %q reads as %q, %v; want %q", f, qname, got, err, name)
 			}
-			if f == encode.Spot {
-				continue
-			}
-			rr, err := dns.NewRR("x. 60 IN TXT " + rdata)
-			if err != nil {
-				t.Fatalf("%s: rdata %q: %v", f, rdata, err)
-			}
-			again := make([]byte, 512)
-			n, err := dns.PackRR(rr, again, 0, nil, false)
-			if err != nil || string(again[3+10+1:n]) != string(txt) {
-				t.Fatalf("%s: rdata %q reads as %q, want %q", f, rdata, again[14:n], txt)
+			switch {
+			case f == encode.Spot:
+			case rtype == dns.TypeCNAME:
+				if got, err := dnsname.Parse(strings.TrimPrefix(text, "CNAME ")); err != nil || !got.Equal(target) {
+					t.Fatalf("%s: target %q reads as %q, %v; want %q", f, text, got, err, target)
+				}
+			default:
+				rr, err := dns.NewRR("x. 60 IN TXT " + strings.TrimPrefix(text, "TXT "))
+				if err != nil {
+					t.Fatalf("%s: rdata %q: %v", f, text, err)
+				}
+				again := make([]byte, 512)
+				n, err := dns.PackRR(rr, again, 0, nil, false)
+				if err != nil || string(again[3+10+1:n]) != string(txt) {
+					t.Fatalf("%s: rdata %q reads as %q, want %q", f, text, again[14:n], txt)
+				}
 			}
 		}
-	})
+	}
 }

@@ -24,7 +24,7 @@ func (v *view) eve() any {
 		for name, s := range map[string]dnswire.Section{"answers": dnswire.Answer, "authorities": dnswire.Authority, "additionals": dnswire.Additional} {
 			var all []object
 			for _, r := range v.section(s) {
-				all = append(all, object{"rrname": r.name, "rrtype": dnswire.TypeString(r.rtype), "ttl": r.ttl, "rdata": r.rdata})
+				all = append(all, object{"rrname": r.name, "rrtype": dnswire.TypeString(r.rtype), "ttl": r.ttl, "rdata": r.bare()})
 			}
 			if all != nil {
 				d[name] = all
@@ -33,7 +33,7 @@ func (v *view) eve() any {
 		grouped := map[string][]string{}
 		for _, r := range v.section(dnswire.Answer) {
 			t := dnswire.TypeString(r.rtype)
-			grouped[t] = append(grouped[t], r.rdata)
+			grouped[t] = append(grouped[t], r.bare())
 		}
 		if len(grouped) > 0 {
 			d["grouped"] = grouped
@@ -44,18 +44,18 @@ func (v *view) eve() any {
 		"proto": strings.ToUpper(v.proto()), "dns": d,
 	}
 	set(out, "weir", orNil(v.context(object{})))
-	v.ends(out, "src_ip", "dest_ip", "dest_port")
-	return out
-}
-
-// ends sets those of the two ends that are known.
-func (v *view) ends(out object, client, server, port string) {
+	// The event is the message: who sent it is its source.
+	from, to := "src", "dest"
+	if v.has {
+		from, to = to, from
+	}
 	if v.client.IsValid() {
-		out[client] = addrText(v.client)
+		out[from+"_ip"] = addrText(v.client)
 	}
 	if v.server.IsValid() {
-		out[server], out[port] = addrText(v.server.Addr()), v.server.Port()
+		out[to+"_ip"], out[to+"_port"] = addrText(v.server.Addr()), v.server.Port()
 	}
+	return out
 }
 
 // verdict is what weir thinks, where a format lets a product have fields of its
@@ -113,7 +113,7 @@ func (v *view) ecs() any {
 		var resolved []string
 		for _, r := range v.section(dnswire.Answer) {
 			answers = append(answers, object{
-				"name": r.name, "type": dnswire.TypeString(r.rtype), "class": dnswire.ClassString(r.class), "ttl": r.ttl, "data": r.rdata,
+				"name": r.name, "type": dnswire.TypeString(r.rtype), "class": dnswire.ClassString(r.class), "ttl": r.ttl, "data": r.bare(),
 			})
 			if r.addr {
 				resolved = append(resolved, r.rdata)
@@ -139,6 +139,7 @@ func (v *view) ecs() any {
 	}
 	if v.server.IsValid() {
 		out["server"] = object{"ip": addrText(v.server.Addr()), "port": v.server.Port()}
+		out["destination"] = out["server"]
 	}
 	return out
 }
@@ -150,9 +151,10 @@ func family(v *view) string {
 	return "4"
 }
 
+var opcodes = map[uint8]string{0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE", 6: "DSO"}
+
 func opcodeName(o uint8) string {
-	names := map[uint8]string{0: "QUERY", 1: "IQUERY", 2: "STATUS", 4: "NOTIFY", 5: "UPDATE"}
-	if s, ok := names[o]; ok {
+	if s, ok := opcodes[o]; ok {
 		return s
 	}
 	return fmt.Sprintf("OPCODE%d", o)

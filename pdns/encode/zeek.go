@@ -14,6 +14,7 @@ var zeekFields = [][2]string{
 	{"proto", "enum"}, {"trans_id", "count"}, {"rtt", "interval"}, {"query", "string"}, {"qclass", "count"}, {"qclass_name", "string"},
 	{"qtype", "count"}, {"qtype_name", "string"}, {"rcode", "count"}, {"rcode_name", "string"}, {"AA", "bool"}, {"TC", "bool"},
 	{"RD", "bool"}, {"RA", "bool"}, {"Z", "count"}, {"answers", "vector[string]"}, {"TTLs", "vector[interval]"}, {"rejected", "bool"},
+	{"opcode", "count"}, {"opcode_name", "string"},
 }
 
 var zeekHeader = func() string {
@@ -68,7 +69,7 @@ func (v *view) appendZeek(dst []byte) []byte {
 	num := func(n uint16) string { return strconv.Itoa(int(n)) }
 	var answers, ttls []string
 	for _, r := range v.section(dnswire.Answer) {
-		answers = append(answers, zeekText(strings.TrimSuffix(r.rdata, ".")))
+		answers = append(answers, zeekText(zeekRdata(r.rdata)))
 		ttls = append(ttls, strconv.FormatUint(uint64(r.ttl), 10)+".000000")
 	}
 	server := v.server.Addr()
@@ -80,10 +81,11 @@ func (v *view) appendZeek(dst []byte) []byte {
 		strconv.FormatInt(v.at.Unix(), 10) + "." + micros(v.at), v.uid(), orUnset(addrText(v.client), v.client.IsValid()), "0",
 		orUnset(addrText(server), server.IsValid()), num(v.server.Port()), v.proto(), num(v.header.ID),
 		orUnset(strconv.FormatFloat(v.Latency.Seconds(), 'f', 6, 64), v.has), orUnset(v.qname, v.Query.Name != nil),
-		num(v.Query.Class), "C_" + zeekClass(v.Query.Class), num(v.Query.Type), dnswire.TypeString(v.Query.Type),
-		orUnset(num(v.Rcode), v.has), orUnset(dnswire.RcodeString(v.Rcode), v.has),
+		num(v.Query.Class), zeekClass(v.Query.Class), num(v.Query.Type), zeekType(v.Query.Type),
+		orUnset(num(v.Rcode), v.has), orUnset(zeekRcode(v.Rcode), v.has),
 		flag(flagAA), flag(flagTC), flag(flagRD), flag(flagRA), num(v.z()),
 		orUnset("", false), orUnset("", false), rejected,
+		num(uint16(v.header.Opcode())), zeekOpcode(v.header.Opcode()),
 	}
 	if len(answers) > 0 {
 		fields[21], fields[22] = strings.Join(answers, ","), strings.Join(ttls, ",")
@@ -91,12 +93,47 @@ func (v *view) appendZeek(dst []byte) []byte {
 	return append(append(dst, strings.Join(fields, "\t")...), '\n')
 }
 
-// zeekClass is Zeek's name of a class, without the C_ in front.
+// zeekClasses are Zeek's names of classes.
+var zeekClasses = map[uint16]string{1: "C_INTERNET", 2: "C_CSNET", 3: "C_CHAOS", 4: "C_HESIOD", 254: "C_NONE", 255: "C_ANY"}
+
 func zeekClass(class uint16) string {
-	if class == dnswire.ClassIN {
-		return "INTERNET"
+	if s, ok := zeekClasses[class]; ok {
+		return s
 	}
-	return dnswire.ClassString(class)
+	return "qclass-" + strconv.Itoa(int(class))
+}
+
+// zeekType is Zeek's name of a type: * is any.
+func zeekType(qtype uint16) string {
+	if qtype == dnswire.TypeANY {
+		return "*"
+	}
+	if s := dnswire.TypeString(qtype); s != "TYPE"+strconv.Itoa(int(qtype)) {
+		return s
+	}
+	return "query-" + strconv.Itoa(int(qtype))
+}
+
+func zeekRcode(rcode uint16) string {
+	if s := dnswire.RcodeString(rcode); s != "RCODE"+strconv.Itoa(int(rcode)) {
+		return s
+	}
+	return "rcode-" + strconv.Itoa(int(rcode))
+}
+
+// zeekRdata has no final dot, unless it is the root.
+func zeekRdata(s string) string {
+	if s == "." {
+		return s
+	}
+	return strings.TrimSuffix(s, ".")
+}
+
+func zeekOpcode(opcode uint8) string {
+	if s, ok := opcodes[opcode]; ok {
+		return strings.ToLower(s)
+	}
+	return "opcode-" + strconv.Itoa(int(opcode))
 }
 
 func micros(t time.Time) string {
@@ -108,9 +145,9 @@ func micros(t time.Time) string {
 func (v *view) zeekJSON() any {
 	out := map[string]any{
 		"ts": float64(v.at.UnixMicro()) / 1e6, "uid": v.uid(), "proto": v.proto(), "trans_id": v.header.ID, "id.orig_p": 0, "id.resp_p": v.server.Port(),
-		"qclass": v.Query.Class, "qclass_name": "C_" + zeekClass(v.Query.Class), "qtype": v.Query.Type, "qtype_name": dnswire.TypeString(v.Query.Type),
+		"qclass": v.Query.Class, "qclass_name": zeekClass(v.Query.Class), "qtype": v.Query.Type, "qtype_name": zeekType(v.Query.Type),
 		"AA": v.flag(flagAA), "TC": v.flag(flagTC), "RD": v.flag(flagRD), "RA": v.flag(flagRA), "Z": v.z(),
-		"rejected": v.has && v.Rcode == dnswire.RcodeRefused,
+		"rejected": v.has && v.Rcode == dnswire.RcodeRefused, "opcode": v.header.Opcode(), "opcode_name": zeekOpcode(v.header.Opcode()),
 	}
 	if v.client.IsValid() {
 		out["id.orig_h"] = addrText(v.client)
@@ -124,11 +161,11 @@ func (v *view) zeekJSON() any {
 	if !v.has {
 		return out
 	}
-	out["rcode"], out["rcode_name"], out["rtt"] = v.Rcode, dnswire.RcodeString(v.Rcode), v.Latency.Seconds()
+	out["rcode"], out["rcode_name"], out["rtt"] = v.Rcode, zeekRcode(v.Rcode), v.Latency.Seconds()
 	var answers []string
 	var ttls []float64
 	for _, r := range v.section(dnswire.Answer) {
-		answers, ttls = append(answers, strings.TrimSuffix(r.rdata, ".")), append(ttls, float64(r.ttl))
+		answers, ttls = append(answers, zeekRdata(r.rdata)), append(ttls, float64(r.ttl))
 	}
 	if len(answers) > 0 {
 		out["answers"], out["TTLs"] = answers, ttls
