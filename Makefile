@@ -22,7 +22,7 @@ rerun     = $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --format
 	--rerun-fails=2 --rerun-fails-max-failures=5 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race
 gotest    = $(if $(CI),$(rerun) --packages='$(2)' -- $(1),$(GO) test $(1) $(2))
 
-.PHONY: integration build run test allocs check format vet lint fuzz bench bench-peers faults mutants respdiff reloads kill bench-store e2e ui-test mutations model docker clean
+.PHONY: integration outlets-faults build run test allocs check format vet lint fuzz bench bench-peers faults mutants respdiff reloads kill bench-store e2e ui-test mutations model docker clean
 
 ## build: one static binary, bin/weir
 build:
@@ -125,6 +125,10 @@ integration:
 	./testdata/integration/s3.sh
 	./testdata/integration/alerts.sh
 	./testdata/integration/spark.sh
+
+## outlets-faults: every outlet at 1,000 rows/s with its service gone for a minute, cut, silent, and refusing; four minutes
+outlets-faults:
+	./testdata/integration/outlets-faults.sh
 
 ## mutations: damage the built-in model's bundle 10,000 times, and see each refused
 mutations:

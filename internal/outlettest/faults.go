@@ -174,13 +174,18 @@ func watch(o *outlet.Outlet, heap, spool *atomic.Int64) (stop func()) {
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		tick := time.NewTicker(50 * time.Millisecond)
+		n, tick := 0, time.NewTicker(50*time.Millisecond)
 		defer tick.Stop()
 		for {
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			heap.Store(max(heap.Load(), int64(m.HeapInuse)))
 			spool.Store(max(spool.Load(), o.Stats().Bytes))
+			if n++; !full() || n%20 == 0 {
+				var m runtime.MemStats
+				if full() {
+					runtime.GC() // what is in use, and not what may be thrown away
+				}
+				runtime.ReadMemStats(&m)
+				heap.Store(max(heap.Load(), int64(m.HeapAlloc)))
+			}
 			select {
 			case <-end:
 				return

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The Kafka outlet against a real broker (KRaft mode, from Maven) behind a proxy that
-# cuts connections. Needs java, mvn and python3; skips where one is missing.
+# cuts connections, or a command of yours with the broker. Needs java, mvn and python3; skips where one is missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 for tool in java mvn python3; do
@@ -49,6 +49,10 @@ for _ in $(seq 120); do
   (exec 3<>"/dev/tcp/127.0.0.1/$broker") 2>/dev/null && break
   sleep 0.5
 done
+if [ $# -gt 0 ]; then # the command's own proxy
+  WEIR_KAFKA_FAULTS=127.0.0.1:$proxy,127.0.0.1:$broker "$@"
+  exit
+fi
 python3 testdata/integration/cutproxy.py "$proxy" "$broker" >"$work/cuts" &
 pids+=($!)
 sleep 1

@@ -7,4 +7,6 @@ cd "$(dirname "$0")/../.."
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1 || true)
 [ -x "$bin/initdb" ] || { bin=$(dirname "$(readlink -f "$(command -v initdb || true)")"); }
 [ -x "$bin/initdb" ] || { echo "SKIP: no PostgreSQL"; exit 0; }
-WEIR_POSTGRES_BIN=$bin go test -count=1 -timeout 10m -v ./pdns/outlet/postgres
+export WEIR_POSTGRES_BIN=$bin
+if [ $# -gt 0 ]; then exec "$@"; fi # a command of yours
+go test -count=1 -timeout 10m -v ./pdns/outlet/postgres

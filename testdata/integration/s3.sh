@@ -26,6 +26,10 @@ for _ in $(seq 120); do
   (exec 3<>"/dev/tcp/127.0.0.1/$server") 2>/dev/null && break
   sleep 0.5
 done
+if [ $# -gt 0 ]; then # a command of yours, with the server
+  WEIR_S3_FAULTS=http://127.0.0.1:$server "$@"
+  exit
+fi
 python3 testdata/integration/cutproxy.py "$proxy" "$server" 0 500 5000 30000 >"$work/cuts" &
 pids+=($!)
 for _ in $(seq 120); do

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/weirdns/weir/internal/outlettest"
@@ -15,12 +16,8 @@ func TestFaults(t *testing.T) {
 	conn := s.connect("postgres")
 	outlettest.Faults(t, cfg.Config, sink(t, cfg), outlettest.Service{
 		Name: "PostgreSQL " + s.version, Proxy: p, Once: true,
-		Fail: func(on bool) { // 53300, too many connections
-			limit := "-1"
-			if on {
-				limit = "0"
-			}
-			for _, statement := range []string{"ALTER ROLE weir NOSUPERUSER CONNECTION LIMIT " + limit, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='weir'"} {
+		Fail: func(on bool) { // 57P01, then 55000
+			for _, statement := range []string{fmt.Sprintf("ALTER DATABASE weir ALLOW_CONNECTIONS %v", !on), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname='weir'"} {
 				if _, err := conn.Exec(t.Context(), statement); err != nil {
 					t.Error(err)
 				}
