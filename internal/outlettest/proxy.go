@@ -79,10 +79,18 @@ func (p *Proxy) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c, dropped := range p.conns {
-		_ = c.Close()
+		reset(c)
 		close(dropped)
 		delete(p.conns, c)
 	}
+}
+
+// reset breaks a connection: what is under way is lost, and the other side hears of it.
+func reset(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetLinger(0)
+	}
+	_ = c.Close()
 }
 
 // hold keeps c until it is let go of.
@@ -153,10 +161,7 @@ func (p *Proxy) pipe(to, from net.Conn, budget int64, both ...net.Conn) {
 	if budget >= 0 && n == budget && err == nil && p.left.Add(-1) >= 0 {
 		p.cuts.Add(1)
 		for _, c := range both {
-			if t, ok := c.(*net.TCPConn); ok {
-				_ = t.SetLinger(0) // a reset: what is under way is lost
-			}
-			_ = c.Close()
+			reset(c)
 		}
 		return
 	}

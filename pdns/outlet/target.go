@@ -83,3 +83,19 @@ func (c *Conn) CloseWrite() error {
 	}
 	return nil
 }
+
+// Acknowledged waits, after the other side has closed a connection that was closed
+// for writing, until its system has taken all that was written. Who closes a
+// connection while something is on its way says so in the same words as who has read
+// all of it; only what comes back of the rest tells them apart. It can be known of
+// TCP on Linux; elsewhere it is taken for granted.
+func (c *Conn) Acknowledged(ctx context.Context) error {
+	conn := c.Conn
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		return acknowledged(ctx, tcp)
+	}
+	return nil
+}

@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
 	"github.com/weirdns/weir/pdns/outlet"
@@ -29,6 +31,42 @@ func TestLargeLake(t *testing.T) {
 		t.Skip("set WEIR_LAKE to a folder that is written, WEIR_LAKE_NAMES to a file with a name a line, WEIR_LAKE_ROWS to how many rows")
 	}
 	names := readNames(t, file)
+	random := rand.New(rand.NewPCG(1, 2))
+	often := rand.NewZipf(random, 1.1, 10, uint64(len(names)-1))
+	fill(t, dir, func(consume func(*detect.Transaction)) {
+		for i := range rows {
+			at := begin.Add(time.Duration(float64(48*time.Hour) * float64(i) / float64(rows)))
+			consume(lakeRow(random, names[often.Uint64()], at))
+		}
+	})
+}
+
+// A lake of what is in a capture: testdata/bench/ingest.py makes one, and has others
+// read it too. No name is judged.
+func TestLakeOfACapture(t *testing.T) {
+	dir, file := os.Getenv("WEIR_LAKE"), os.Getenv("WEIR_LAKE_CAPTURE")
+	if dir == "" || file == "" {
+		t.Skip("set WEIR_LAKE to a folder that is written, WEIR_LAKE_CAPTURE to a capture")
+	}
+	fill(t, dir, func(consume func(*detect.Transaction)) {
+		c, err := capture.New(capture.DefaultConfig(), capture.Deps{Sinks: []detect.Sink{recorder(consume)}, Log: zap.NewNop(), Registry: prometheus.NewRegistry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.ReadFile(t.Context(), file); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+type recorder func(*detect.Transaction)
+
+func (r recorder) Record(t *detect.Transaction) { r(t) }
+
+// fill brings what feed consumes to a lake, through a whole outlet, and says how fast
+// that was and how large the lake is.
+func fill(t *testing.T, dir string, feed func(consume func(*detect.Transaction))) {
+	t.Helper()
 	cfg := config(dir)
 	cfg.BatchRows, cfg.BatchInterval = 250000, 20*time.Second
 	o, err := outlet.New(cfg.Config, sink(t, cfg), outlet.Deps{
@@ -40,24 +78,22 @@ func TestLargeLake(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- o.Run(ctx) }()
-	random := rand.New(rand.NewPCG(1, 2))
-	often := rand.NewZipf(random, 1.1, 10, uint64(len(names)-1))
-	start := time.Now()
-	for i := range rows {
-		at := begin.Add(time.Duration(float64(48*time.Hour) * float64(i) / float64(rows)))
-		o.Consume(lakeRow(random, names[often.Uint64()], at))
-		if i%500 == 499 {
-			if err := o.Tend(); err != nil {
-				t.Fatal(err)
-			}
+	start, used, rows := time.Now(), processor(t), 0
+	tend := func() {
+		if err := o.Tend(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed(func(tx *detect.Transaction) {
+		o.Consume(tx)
+		if rows++; rows%500 == 0 {
+			tend()
 			for o.Stats().Bytes > cfg.SpoolBytes/2 {
 				time.Sleep(10 * time.Millisecond)
 			}
 		}
-	}
-	if err := o.Tend(); err != nil {
-		t.Fatal(err)
-	}
+	})
+	tend()
 	for o.Stats().Sent < uint64(rows) {
 		if st := o.Stats(); st.Failing || o.Dropped() > 0 || time.Since(start) > time.Hour {
 			t.Fatalf("%+v", st)
@@ -65,6 +101,7 @@ func TestLargeLake(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	took := time.Since(start)
+	used = processor(t) - used
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -83,7 +120,18 @@ func TestLargeLake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d rows in %v, %.0f rows/s: %d files, %d octets, %.1f a row", rows, took, float64(rows)/took.Seconds(), n, octets, float64(octets)/float64(rows))
+	t.Logf("%d rows in %v, %.0f rows/s, %.0f rows/s of a processor: %d files, %d octets, %.1f a row",
+		rows, took, float64(rows)/took.Seconds(), float64(rows)/used.Seconds(), n, octets, float64(octets)/float64(rows))
+}
+
+// processor is how much time of processors this process has used.
+func processor(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // lakeRow is an answered query of one of 5,000 clients.

@@ -64,7 +64,7 @@ func (s *Sink) Send(ctx context.Context, b *outlet.Batch) error {
 	defer func() { _ = conn.Close() }() // all was sent, or the batch is sent again
 	long, err := s.write(conn, b)
 	if err == nil {
-		err = s.confirm(conn)
+		err = s.confirm(ctx, conn)
 	}
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -107,7 +107,7 @@ func (s *Sink) write(conn *outlet.Conn, b *outlet.Batch) (long int, err error) {
 
 // confirm waits until the receiver has read all: then it closes its side. One that
 // breaks the connection instead may not have.
-func (s *Sink) confirm(conn *outlet.Conn) error {
+func (s *Sink) confirm(ctx context.Context, conn *outlet.Conn) error {
 	if s.datagrams() || !s.cfg.Confirm {
 		return nil
 	}
@@ -117,6 +117,9 @@ func (s *Sink) confirm(conn *outlet.Conn) error {
 	n, err := io.Copy(io.Discard, io.LimitReader(conn, 64<<10))
 	if err == nil && n == 64<<10 {
 		err = errors.New("the receiver talks, which no syslog receiver does")
+	}
+	if err == nil {
+		err = conn.Acknowledged(ctx)
 	}
 	return err
 }
