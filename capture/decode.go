@@ -28,10 +28,12 @@ const (
 // decoder finds what is for us in a packet, below links, IP and tunnels.
 type decoder struct {
 	ports     map[uint16]bool
-	tcpPorts  map[uint16]bool // and mDNS's, where that is read
-	multicast bool            // mDNS and LLMNR are read
-	watch     bool            // encrypted DNS is looked for
-	anyPort   bool            // whole messages on other ports are read
+	tcpPorts  map[uint16]bool             // and mDNS's, where that is read
+	multicast bool                        // mDNS and LLMNR are read
+	watch     bool                        // encrypted DNS is looked for
+	tell      func(*encrypted, time.Time) // of it
+	hellos    hellos
+	anyPort   bool // whole messages on other ports are read
 	fragments *fragments
 
 	now   time.Time // of the packet
@@ -40,11 +42,10 @@ type decoder struct {
 	left  int       // packets and frames that may still come, one inside of the other
 
 	// What was found; which of them, tcp says.
-	tcp       bool
-	encrypted encrypted // a connection that begins; no client: none
-	quoting   bool      // it is inside of an ICMP error, and nothing of it is to be remembered
-	datagram  datagram
-	segment   segment
+	tcp      bool
+	quoting  bool // it is inside of an ICMP error, and nothing of it is to be remembered
+	datagram datagram
+	segment  segment
 
 	unstuffed []byte // scratch
 	name      [dnsname.MaxWire]byte

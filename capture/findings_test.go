@@ -2,6 +2,7 @@ package capture_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gopacket/gopacket/layers"
 	"github.com/miekg/dns"
+	"github.com/quic-go/quic-go"
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
 )
@@ -119,6 +121,103 @@ func TestWhatFindingsRememberIsBounded(t *testing.T) {
 	if len(got) != 200 { // the first were forgotten, and told again
 		t.Errorf("%d findings, want 200", len(got))
 	}
+}
+
+// quicHello are the first packets of a real client of QUIC; its ClientHello is
+// longer than one of them.
+func quicHello(tb testing.TB, name string) [][]byte {
+	tb.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = pc.Close() }()
+	ctx, cancel := context.WithCancel(tb.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = quic.DialAddr(ctx, pc.LocalAddr().String(), &tls.Config{ServerName: name, NextProtos: []string{"doq"}, InsecureSkipVerify: true}, nil)
+	}()
+	var out [][]byte
+	for range 2 {
+		b := make([]byte, 2048)
+		n, _, err := pc.ReadFrom(b)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		out = append(out, b[:n])
+	}
+	cancel()
+	<-ended
+	return out
+}
+
+// The name of the server is found where it comes in several packets, in any
+// order, and where some are missing the connection is told without it.
+func TestServerNamesAreFoundInSeveralPackets(t *testing.T) {
+	const dotServer = "203.0.113.53"
+	first := clientHello(t, "dns.example")
+	q := quicHello(t, "doq.example")
+	if len(q[0])+len(q[1]) < 2000 || len(first) < 1200 {
+		t.Fatalf("packets of %d and %d octets, a ClientHello of %d", len(q[0]), len(q[1]), len(first))
+	}
+	seg := func(from, to int) []byte {
+		return tcpFlow{client4, dotServer, 40000, 853, 1}.packet(t, from, "", first[from:to])
+	}
+	dgram := func(i int) []byte { return udp(t, client4, dotServer, 40000, 853, q[i]) }
+	dot, noName := "encrypted_dns 192.0.2.10 dns.example server=203.0.113.53 protocol=dot sni=dns.example", "encrypted_dns 192.0.2.10  server=203.0.113.53 protocol=dot sni="
+	doq := "encrypted_dns 192.0.2.10 doq.example server=203.0.113.53 protocol=doq sni=doq.example"
+	for name, c := range map[string]struct {
+		frames []frame
+		want   string
+	}{
+		"a segment":                        {inOrder(seg(0, len(first))), dot},
+		"two segments":                     {inOrder(seg(0, 60), seg(60, len(first))), dot},
+		"three, the last two out of order": {inOrder(seg(0, 60), seg(90, len(first)), seg(60, 90)), dot},
+		"a segment twice":                  {inOrder(seg(0, 60), seg(0, 60), seg(60, len(first))), dot},
+		"nothing behind the first":         {inOrder(seg(0, 60)), noName},
+		"the rest too late":                {[]frame{{0, seg(0, 60)}, {3 * time.Second, seg(60, len(first))}}, noName},
+		"datagrams of QUIC":                {inOrder(dgram(0), dgram(1)), doq},
+		"in the other order":               {inOrder(dgram(1), dgram(0)), doq},
+	} {
+		var got findings
+		s, _ := read(t, pcapFile(t, layers.LinkTypeEthernet, c.frames...), func(_ *capture.Config, d *capture.Deps) { d.Findings = []detect.FindingSink{&got} })
+		if len(got) != 1 || got[0] != c.want || s.Findings["encrypted_dns"] != 1 {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+// More connections than may wait are told all the same.
+func TestConnectionsWhoseNameIsMissingAreBounded(t *testing.T) {
+	var frames []frame
+	first := clientHello(t, "dns.example")
+	for i := range 300 {
+		frames = append(frames, frame{time.Duration(i) * ms, tcpFlow{fmt.Sprintf("192.0.2.%d", i%250), "203.0.113.53", uint16(40000 + i), 853, 1}.packet(t, 0, "", first[:60])})
+	}
+	var got findings
+	read(t, pcapFile(t, layers.LinkTypeEthernet, frames...), func(c *capture.Config, d *capture.Deps) {
+		d.Findings, c.Findings.Repeat = []detect.FindingSink{&got}, 0
+	})
+	if len(got) != 300 {
+		t.Errorf("%d findings, want 300", len(got))
+	}
+}
+
+// FuzzQUIC: no datagram to a port of QUIC makes the reader panic.
+func FuzzQUIC(f *testing.F) {
+	for _, b := range quicHello(f, "doq.example") {
+		f.Add(b)
+	}
+	f.Add([]byte("\xc3\x00\x00\x00\x01\x08\x83\x94\xc8\xf0\x3e\x51\x57\x08\x00\x00\x44\x9e"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var got findings
+		s, _ := read(t, pcapFile(t, layers.LinkTypeEthernet, frame{0, udp(t, client4, server4, 40000, 853, data[:min(len(data), 2000)])}),
+			func(_ *capture.Config, d *capture.Deps) { d.Findings = []detect.FindingSink{&got} })
+		if s.Panics > 0 {
+			t.Error("panic")
+		}
+	})
 }
 
 func FuzzClientHello(f *testing.F) {

@@ -85,6 +85,11 @@ func (c *Capture) Read(ctx context.Context, r io.Reader) error {
 }
 
 func (c *Capture) read(ctx context.Context, name string, r io.Reader) error {
+	return c.readFrom(ctx, name, r, nil)
+}
+
+// readFrom reads a capture; g is not nil where it is one that grows.
+func (c *Capture) readFrom(ctx context.Context, name string, r io.Reader, g *growing) error {
 	w := c.first()
 	src, err := openSource(r)
 	if err != nil {
@@ -95,7 +100,15 @@ func (c *Capture) read(ctx context.Context, name string, r io.Reader) error {
 			return err
 		}
 		p, err := src.next()
+		if g != nil && err == nil {
+			if n <= g.before {
+				continue
+			}
+			g.pos.reached(n)
+		}
 		switch {
+		case g != nil && ctx.Err() != nil && errors.Is(err, io.ErrUnexpectedEOF):
+			return ctx.Err() // it may become whole, and is read then
 		case err == nil && p.tap:
 			w.tapFrame(p.data)
 		case err == nil:

@@ -132,7 +132,7 @@ func (d *decoder) tcpSegment(b []byte, missing int, a addresses) drop {
 	from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	if !d.tcpPorts[from] && !d.tcpPorts[to] {
 		if len(b) >= 20 {
-			d.hello(from, to, b[min(int(b[12]>>4)*4, len(b)):], a)
+			d.hello(from, to, binary.BigEndian.Uint32(b[4:]), b[min(int(b[12]>>4)*4, len(b)):], a)
 		}
 		return dropTCPOther
 	}

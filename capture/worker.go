@@ -35,6 +35,11 @@ type worker struct {
 func newWorker(cfg *Config, deps *Deps, watch *watcher) *worker {
 	w := &worker{cfg: cfg, deps: deps, pending: newPairs(cfg.MaxPending, cfg.PairTimeout), servers: map[netip.Addr]string{}, recents: newRecents(cfg.DuplicateWindow)}
 	w.watch, w.decoder.watch = watch, watch != nil
+	w.decoder.tell = func(e *encrypted, at time.Time) {
+		w.handing = true
+		watch.encrypted(e, at)
+		w.handing = false
+	}
 	w.decoder.multicast = cfg.Multicast != MulticastOff
 	w.counts.first.Store(noTime)
 	w.counts.last.Store(noTime)
@@ -52,6 +57,7 @@ func newWorker(cfg *Config, deps *Deps, watch *watcher) *worker {
 
 // reset begins with empty tables.
 func (w *worker) reset() {
+	w.decoder.hellos = hellos{}
 	w.decoder.fragments = newFragments(w.cfg.FragmentBytes, w.cfg.FragmentTimeout, &w.counts, &w.slabs)
 	w.streams = newStreams(w.cfg.StreamBytes, w.cfg.StreamIdle, w.decoder.tcpPorts, &w.counts, &w.slabs, w.overTCP)
 }
@@ -72,6 +78,7 @@ func (w *worker) finishTables() {
 	defer w.rescue(new(drop))
 	w.decoder.fragments.finish()
 	w.streams.finish()
+	w.decoder.hellos.finish(w.decoder.tell)
 }
 
 // packet counts one packet exactly once, whatever happens to it; one that waits
@@ -79,12 +86,7 @@ func (w *worker) finishTables() {
 func (w *worker) packet(p *packet) {
 	w.counts.packets.Add(1)
 	w.counts.seen(p.time)
-	why := w.decode(p)
-	if w.decoder.encrypted.client.IsValid() {
-		w.watch.encrypted(&w.decoder.encrypted, p.time)
-		w.decoder.encrypted = encrypted{}
-	}
-	switch why {
+	switch why := w.decode(p); why {
 	case 0:
 		w.counts.messages.Add(1)
 		w.expire()
@@ -111,6 +113,7 @@ func (w *worker) decode(p *packet) (why drop) {
 	d.now = p.time
 	d.fragments.expire(p.time)
 	w.streams.expire(p.time)
+	d.hellos.expire(p.time, d.tell)
 	if why := d.decode(p); why != 0 {
 		return why
 	}
@@ -171,6 +174,7 @@ func (w *worker) tick(now time.Time) {
 	w.decoder.now = now
 	w.decoder.fragments.expire(now)
 	w.streams.expire(now)
+	w.decoder.hellos.expire(now, w.decoder.tell)
 	w.handing = true
 	w.expire()
 	w.handing = false

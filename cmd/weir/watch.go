@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"reflect"
 	"syscall"
 
@@ -195,7 +196,11 @@ type opened struct {
 func (s *sniffer) source(c *capture.Capture) ([]string, opened, error) {
 	switch {
 	case s.cmd.Follow:
-		run := func(ctx context.Context) error { return c.Follow(ctx, s.cmd.Read) }
+		note := ""
+		if s.lock != nil { // records are added to what is there, so the reading goes on too
+			note = filepath.Join(s.cfg.StateDir, "follow.json")
+		}
+		run := func(ctx context.Context) error { return c.Follow(ctx, s.cmd.Read, note) }
 		return []string{s.cmd.Read}, opened{run, func() {}}, nil
 	case len(s.cfg.Capture.Dnstap.Listen) > 0:
 		d, err := c.OpenDnstap()
