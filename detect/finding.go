@@ -26,6 +26,7 @@ const (
 	NewDomain                           // a domain that nobody here has asked for before
 	UpstreamBlock                       // an upstream answers by a policy of its own
 	SilentClient                        // a client that asked every day asks no more
+	Imitation                           // a new domain stands near a brand and is not its owner's
 	FindingKinds                        // how many there are
 )
 
@@ -33,13 +34,13 @@ var findingNames = [...]string{
 	EncryptedDNS: "encrypted_dns", BypassedResolver: "bypassed_resolver", AnswersDiffer: "answers_differ", AnswersRace: "answers_race",
 	Rebinding: "rebinding", Tunnel: "tunnel", InfectedClient: "infected_client",
 	NXDOMAINBurst: "nxdomain_burst", Beacon: "beacon", FastFlux: "fast_flux", NewDomain: "new_domain",
-	UpstreamBlock: "upstream_block", SilentClient: "silent_client",
+	UpstreamBlock: "upstream_block", SilentClient: "silent_client", Imitation: "lookalike",
 }
 
 // Suspects says whether findings of this kind speak against a domain: whether they
 // have an Until.
 func (k FindingKind) Suspects() bool {
-	return k == Tunnel || k == Beacon || k == FastFlux || k == NewDomain
+	return k == Tunnel || k == Beacon || k == FastFlux || k == NewDomain || k == Imitation
 }
 
 func (k FindingKind) String() string { return findingNames[k] }

@@ -22,6 +22,12 @@ func (s Standing) String() string {
 	return "Standing(?)"
 }
 
+// Brand says whether a registered domain is a protected brand's, or its owner's.
+func (d *Detector) Brand(registered dnsname.Name) bool {
+	i := d.state.Load().policy.imitations
+	return i != nil && i.index.Owned(registered)
+}
+
 // Standing says whose a name is; registered is its registered domain, nil if it has
 // none.
 func (d *Detector) Standing(name, registered dnsname.Name) Standing {

@@ -60,7 +60,7 @@ func NewSuspects(suffixes *dnsname.Suffixes, reg prometheus.Registerer) *Suspect
 // client's, since otherwise one client could have a name blocked for the others,
 // or of everybody's, where the finding is about the name and not about who asks.
 func suspectedFor(f *Finding) netip.Addr {
-	if f.Kind == NewDomain || f.Kind == FastFlux {
+	if f.Kind == NewDomain || f.Kind == FastFlux || f.Kind == Imitation {
 		return netip.Addr{}
 	}
 	return f.Client.Unmap().WithZone("")

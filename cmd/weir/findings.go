@@ -57,7 +57,7 @@ func newFindings(cfg *config, judge *detect.Detector, reg prometheus.Registerer,
 	}
 	var err error
 	f.watch, err = behaviour.New(cfg.Detect.Behaviour, behaviour.Deps{
-		Registry: reg, Findings: f.entry, Key: key, Capture: !live, Tail: judge.Tail, Popular: judge.Popular,
+		Registry: reg, Findings: f.entry, Key: key, Capture: !live, Tail: judge.Tail, Popular: judge.Popular, Brand: judge.Brand,
 	})
 	return f, exitWith(exitConfig, err)
 }

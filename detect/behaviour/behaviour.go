@@ -35,6 +35,8 @@ type Deps struct {
 	Tail func(*detect.Verdict) float64
 	// Popular says whether a registered domain is; nil: none is known.
 	Popular func(dnsname.Name) bool
+	// Brand says whether a registered domain is a protected brand's; nil: none is.
+	Brand func(dnsname.Name) bool
 	// Capture says that what comes is all there is, so that there is no first day on
 	// which to learn what a site knows.
 	Capture bool
@@ -63,8 +65,9 @@ type Watcher struct {
 	timers     table[beaconKey, beacon]
 	fluxes     table[uint64, flux]
 	publics    *publics // nil: none yet
-	newToday   int      // new domains today
-	newUntold  uint64   // beyond new_domains.per_day
+	brands     table[uint64, brandPlaces]
+	newToday   int    // new domains today
+	newUntold  uint64 // beyond new_domains.per_day
 
 	suffixes [8192]uint64 // see split
 	event    event
@@ -97,6 +100,9 @@ func New(cfg Config, deps Deps) (*Watcher, error) {
 	if deps.Tail == nil {
 		deps.Tail = func(*detect.Verdict) float64 { return 1 }
 	}
+	if deps.Brand == nil {
+		deps.Brand = func(dnsname.Name) bool { return false }
+	}
 	if deps.Popular == nil {
 		deps.Popular = func(dnsname.Name) bool { return false }
 	}
@@ -104,6 +110,7 @@ func New(cfg Config, deps Deps) (*Watcher, error) {
 	w.setHarmless()
 	w.told.most, w.flows.most, w.accounts.most = cfg.MaxPairs, cfg.MaxPairs, cfg.MaxClients
 	w.activities.most, w.timers.most, w.fluxes.most = cfg.MaxClients, cfg.MaxPairs, cfg.MaxPairs
+	w.brands.most = maxBrands
 	deps.Registry.MustRegister(collector{w})
 	return w, nil
 }
@@ -145,7 +152,7 @@ func (w *Watcher) Record(t *detect.Transaction) {
 	}{
 		{c.Rebinding.on(), w.rebinding}, {c.Tunnels.on(), w.tunnel}, {c.Infected.on(), w.infected},
 		{c.NXDOMAINBursts.on() || c.SilentClients.on(), w.active}, {c.Beacons.on(), w.beacons}, {c.FastFlux.on(), w.fastFlux},
-		{c.NewDomains.on(), w.newDomain}, {c.UpstreamBlocks.on(), w.upstreamBlock},
+		{c.NewDomains.on(), w.newDomain}, {c.UpstreamBlocks.on(), w.upstreamBlock}, {c.Lookalikes.on(), w.imitation},
 	} {
 		if d.on {
 			d.look(e)

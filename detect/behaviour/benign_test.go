@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/detect/behaviour"
+	"github.com/weirdns/weir/detect/lookalike"
 	"github.com/weirdns/weir/internal/dnsname"
 )
 
@@ -62,9 +63,13 @@ func TestBenignDays(t *testing.T) {
 		t.Fatal(err)
 	}
 	suffixes := dnsname.DefaultSuffixes()
+	brands, err := lookalike.New(lookalike.Builtin())
+	if err != nil {
+		t.Fatal(err)
+	}
 	sink := &told{}
 	w, err := behaviour.New(behaviour.DefaultConfig(), behaviour.Deps{
-		Registry: prometheus.NewRegistry(), Findings: sink, Tail: func(v *detect.Verdict) float64 { return model.Tail(v.Score) },
+		Registry: prometheus.NewRegistry(), Findings: sink, Tail: func(v *detect.Verdict) float64 { return model.Tail(v.Score) }, Brand: brands.Owned,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -137,6 +142,7 @@ func TestBenignDays(t *testing.T) {
 			if score, err := model.Score(split); err == nil && split.Registered != nil {
 				tx.Verdict.Score, tx.Verdict.Level, tx.Verdict.Unscored = score, model.Level(score), detect.Scored
 			}
+			tx.Verdict.Lookalike, _ = brands.Match(name, split)
 			if a.missing {
 				answer(t, tx, dns.RcodeNameError)
 			} else {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/detect/lookalike"
 )
 
 // Config says what is watched for, from when on it is told, and how much is
@@ -43,6 +44,8 @@ type Config struct {
 	FastFlux FluxConfig `yaml:"fast_flux"`
 	// NewDomains are registered domains that nobody here has asked for before.
 	NewDomains NewDomainsConfig `yaml:"new_domains"`
+	// Lookalikes are new domains that stand near a brand.
+	Lookalikes LookalikesConfig `yaml:"lookalikes"`
 	// UpstreamBlocks are answers that an upstream made by a policy of its own.
 	UpstreamBlocks Switch `yaml:"upstream_blocks"`
 	// SilentClients are clients that asked every day and ask no more.
@@ -153,6 +156,20 @@ type NewDomainsConfig struct {
 
 func (c *NewDomainsConfig) on() bool { return c.Mode != detect.ModeOff }
 
+// LookalikesConfig says which imitations of brands are told. detect.lookalike says
+// which brands there are.
+type LookalikesConfig struct {
+	// Mode: off, monitor, or enforce: nobody gets answers below the domain, but for
+	// the first, by which it was found. Default: monitor.
+	Mode string `yaml:"mode"`
+	// Grade from which an imitation is told: low, medium or high. Default: medium.
+	Grade string `yaml:"grade"`
+	// Level from which enforce blocks, which is the grade's name. Default: high.
+	Level string `yaml:"level"`
+}
+
+func (c *LookalikesConfig) on() bool { return c.Mode != detect.ModeOff }
+
 // SilentConfig says who is missed.
 type SilentConfig struct {
 	// Mode: off or monitor. Default: monitor.
@@ -177,6 +194,7 @@ func DefaultConfig() Config {
 		Beacons:        BeaconsConfig{Mode: detect.ModeMonitor, Level: detect.LevelMedium.String(), Intervals: 24, Score: 0.95, Least: 30 * time.Second},
 		FastFlux:       FluxConfig{Mode: detect.ModeMonitor},
 		NewDomains:     NewDomainsConfig{Mode: detect.ModeMonitor, Level: detect.LevelMedium.String(), LearnDays: 7, PerDay: 100},
+		Lookalikes:     LookalikesConfig{Mode: detect.ModeMonitor, Grade: lookalike.GradeMedium.String(), Level: detect.LevelHigh.String()},
 		UpstreamBlocks: Switch{Mode: detect.ModeMonitor},
 		SilentClients:  SilentConfig{Mode: detect.ModeMonitor, Days: 7, Queries: 50},
 	}
@@ -251,6 +269,11 @@ func (c *Config) Validate() error {
 	level("new_domains", c.NewDomains.Level, detect.LevelMedium)
 	positive("new_domains.learn_days", c.NewDomains.LearnDays)
 	positive("new_domains.per_day", c.NewDomains.PerDay)
+	enforceable("lookalikes", c.Lookalikes.Mode)
+	level("lookalikes", c.Lookalikes.Level, detect.LevelHigh)
+	if _, err := lookalike.ParseGrade(c.Lookalikes.Grade); err != nil {
+		bad("lookalikes.grade: %w", err)
+	}
 	mode("upstream_blocks", c.UpstreamBlocks.Mode)
 	mode("silent_clients", c.SilentClients.Mode)
 	positive("silent_clients.days", c.SilentClients.Days)

@@ -17,7 +17,7 @@ func only(keep func(on *behaviour.Config)) func(*behaviour.Config) {
 	return func(c *behaviour.Config) {
 		for _, mode := range []*string{
 			&c.Rebinding.Mode, &c.Tunnels.Mode, &c.Infected.Mode, &c.NXDOMAINBursts.Mode, &c.Beacons.Mode, &c.FastFlux.Mode,
-			&c.NewDomains.Mode, &c.UpstreamBlocks.Mode, &c.SilentClients.Mode,
+			&c.NewDomains.Mode, &c.Lookalikes.Mode, &c.UpstreamBlocks.Mode, &c.SilentClients.Mode,
 		} {
 			*mode = detect.ModeOff
 		}

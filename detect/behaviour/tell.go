@@ -23,7 +23,11 @@ type toldState struct {
 // tell tells a finding unless the same was told lately at that level or a
 // higher one. name may be nil.
 func (w *Watcher) tell(kind detect.FindingKind, level detect.Level, at time.Time, client netip.Addr, name dnsname.Name, facts ...detect.Fact) {
-	was, fresh := w.told.put(toldKey{kind, client, w.hash(name)})
+	key := toldKey{kind, client, w.hash(name)}
+	if kind == detect.Imitation {
+		key.client = netip.Addr{} // it is about the name; who asks is where to look first
+	}
+	was, fresh := w.told.put(key)
 	if !fresh && was.level >= level && at.Sub(was.at).Abs() < w.cfg.Repeat {
 		return
 	}
@@ -62,6 +66,8 @@ func (c *Config) EnforcedFrom(kind detect.FindingKind) (from detect.Level, ok bo
 		mode = c.FastFlux.Mode
 	case detect.NewDomain:
 		mode, level = c.NewDomains.Mode, c.NewDomains.Level
+	case detect.Imitation:
+		mode, level = c.Lookalikes.Mode, c.Lookalikes.Level
 	}
 	if mode != detect.ModeEnforce {
 		return detect.LevelNone, false

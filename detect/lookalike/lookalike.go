@@ -197,6 +197,13 @@ func registered(suffixes *dnsname.Suffixes, domain string) (dnsname.Split, error
 	return split, nil
 }
 
+// Owned says whether a registered domain is a brand's or stands among what else its
+// owner has.
+func (x *Index) Owned(registered dnsname.Name) bool {
+	_, ok := x.owned[string(registered)]
+	return ok
+}
+
 func (x *Index) add(split dnsname.Split, common bool) {
 	label := string(split.Registered.Label())
 	if ascii, ok := x.runes.reduce(make([]byte, 0, maxLabel), []byte(label)); ok && strings.HasPrefix(label, "xn--") {
