@@ -46,6 +46,7 @@ type Outlet struct {
 	spool   *spool
 	retry   time.Duration // about the first wait
 	row     []byte        // scratch
+	tended  time.Time     // of Run's goroutine
 
 	sent, batches, failed atomic.Uint64
 	since                 atomic.Int64 // Unix nanoseconds of the oldest row under way; 0: none is

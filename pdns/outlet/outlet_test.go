@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -558,5 +559,28 @@ func TestTimeOutOfTheSinkItselfIsAFailure(t *testing.T) {
 	stop()
 	if st := o.Stats(); s.distinct() != 10 || st.Failed != 2 {
 		t.Errorf("%d rows arrived, %d tries failed; want 10 and 2", s.distinct(), st.Failed)
+	}
+}
+
+// tended is a service that keeps something within bounds.
+type tended struct {
+	service
+	times atomic.Int64
+}
+
+func (s *tended) Tend() error { s.times.Add(1); return errors.New("a disk of glass") }
+
+// What a sink keeps is looked after before anything is sent, and trouble with it holds
+// up no row.
+func TestSinkIsTendedWithoutTraffic(t *testing.T) {
+	s := &tended{}
+	o := make1(t, config(), t.TempDir(), s)
+	stop := start(t, o)
+	until(t, "care", func() bool { return s.times.Load() == 1 })
+	put(t, o, 0, 10)
+	until(t, "ten rows", func() bool { return o.Stats().Sent == 10 })
+	stop()
+	if said := o.Trouble(); said == nil || !strings.Contains(said.Text, "glass") || o.Stats().Failed != 0 || s.times.Load() != 1 {
+		t.Errorf("trouble %+v, %+v, tended %d times", said, o.Stats(), s.times.Load())
 	}
 }

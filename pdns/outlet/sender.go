@@ -20,6 +20,16 @@ type Sink interface {
 	Close() error
 }
 
+// Tender is a Sink whose bounds are looked after also while nothing is sent.
+type Tender interface {
+	// Tend keeps what is there within its bounds. It is called between batches, at
+	// the start and every few minutes.
+	Tend() error
+}
+
+// tendEvery is how long a Tender is left alone.
+const tendEvery = 5 * time.Minute
+
 // Refused says that the service is there, and will never take this batch.
 type Refused struct {
 	// Rows is how many it refused while it took all others; 0 is all of them.
@@ -99,12 +109,16 @@ func (o *Outlet) next(ctx, last context.Context, limit int) (after int, more boo
 // wait waits for a batch to be due, and is false at the end.
 func (o *Outlet) wait(ctx context.Context) bool {
 	for ctx.Err() == nil {
+		o.tend()
 		due, left := o.spool.ready(&o.cfg)
 		if due {
 			return true
 		}
 		if left == 0 {
 			left = maxInterval // nothing to wait for but a row
+		}
+		if _, ok := o.sink.(Tender); ok {
+			left = min(left, tendEvery)
 		}
 		timer := time.NewTimer(left)
 		select {
@@ -115,6 +129,20 @@ func (o *Outlet) wait(ctx context.Context) bool {
 		timer.Stop()
 	}
 	return false
+}
+
+// tend looks after the bounds of a sink that has some. What goes wrong is said like
+// trouble with a batch, and does not stop any.
+func (o *Outlet) tend() {
+	t, ok := o.sink.(Tender)
+	if !ok || o.now().Sub(o.tended) < tendEvery {
+		return
+	}
+	o.tended = o.now()
+	if err := t.Tend(); err != nil {
+		o.log.Warn("an outlet cannot keep its bounds", zap.Error(err))
+		o.said.Store(&Trouble{Text: brief(err), At: o.now()})
+	}
 }
 
 // deliver tries until the batch is where it belongs, or nothing more can be done

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"github.com/weirdns/weir/pdns/outlet"
 )
@@ -23,13 +24,16 @@ type Config struct {
 	FileBytes int64 `yaml:"file_bytes"`
 	// Files is how many are kept, the one that is written included. Default: 8.
 	Files int `yaml:"files"`
+	// MaxAge is how long a file is kept; one that is written for a tenth of it is
+	// ended. Default: 720h (30 days).
+	MaxAge time.Duration `yaml:"max_age"`
 	// TLS says whom to believe. Default: whom the system does.
 	TLS outlet.TLSConfig `yaml:"tls"`
 }
 
 // DefaultConfig keeps up to half a GiB of files.
 func DefaultConfig() Config {
-	return Config{Config: outlet.DefaultConfig(), FileBytes: 64 << 20, Files: 8}
+	return Config{Config: outlet.DefaultConfig(), FileBytes: 64 << 20, Files: 8, MaxAge: 720 * time.Hour}
 }
 
 var schemes = []string{"unix", "tcp", "tls", "file"}
@@ -38,6 +42,7 @@ const (
 	minFile     = 64 << 10
 	maxFiles    = 1000
 	maxIdentity = 255
+	minAge      = time.Hour
 )
 
 // Validate says everything that is wrong with c, short of reading files.
@@ -56,6 +61,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Files < 1 || c.Files > maxFiles {
 		fail("files: must be from 1 to %d, got %d", maxFiles, c.Files)
+	}
+	if c.MaxAge < minAge {
+		fail("max_age: must be at least %v, got %v", minAge, c.MaxAge)
 	}
 	if err := c.TLS.Validate(); err != nil {
 		fail("tls.%w", err)

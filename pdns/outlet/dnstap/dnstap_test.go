@@ -380,6 +380,45 @@ func TestFilesFollowEachOtherAndTheOldestGo(t *testing.T) {
 	}
 }
 
+// A file ends when it is old, and goes when it is too old, also while nothing comes.
+func TestOldFilesGoWithoutTraffic(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tap")
+	cfg := config("file://" + path)
+	cfg.MaxAge = time.Hour
+	long := time.Now().Add(-2 * time.Hour)
+	for _, name := range []string{path + ".1", path + ".3", path + ".other"} {
+		if err := errors.Join(os.WriteFile(name, []byte("x"), 0o600), os.Chtimes(name, long, long)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := sink(t, cfg)
+	outlettest.Start(t, cfg.Config, s, 0)
+	for deadline := time.Now().Add(outlettest.Limit); ; time.Sleep(time.Millisecond) {
+		_, first := os.Stat(path + ".1")
+		_, third := os.Stat(path + ".3")
+		if errors.Is(first, os.ErrNotExist) && errors.Is(third, os.ErrNotExist) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%v, %v: old files are kept", first, third)
+		}
+	}
+	if _, err := os.Stat(path + ".other"); err != nil {
+		t.Errorf("a file of somebody else: %v", err)
+	}
+
+	other := filepath.Join(t.TempDir(), "tap")
+	cfg = config("file://" + other)
+	s = sink(t, cfg)
+	outlettest.Deliver(t, cfg.Config, s, 3)
+	if err := s.TendAt(time.Now().Add(cfg.MaxAge / 9)); err != nil {
+		t.Fatal(err)
+	}
+	if frames, whole := readFile(t, other); len(frames) != 3 || !whole {
+		t.Errorf("%d frames, whole %v: the file has not ended", len(frames), whole)
+	}
+}
+
 // What a process that was killed left is kept as it is, beside the new one.
 func TestTornFileOfAnEarlierProcessStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tap")
@@ -404,7 +443,7 @@ func TestTornFileOfAnEarlierProcessStays(t *testing.T) {
 func TestValidateNamesEveryField(t *testing.T) {
 	c := dnstap.Config{URL: "udp://x:1", Identity: strings.Repeat("x", 300), TLS: outlet.TLSConfig{CAFile: "x"}}
 	err := c.Validate()
-	for _, want := range []string{"name: ", "url: ", "identity: ", "file_bytes: ", "files: ", "tls: "} {
+	for _, want := range []string{"name: ", "url: ", "identity: ", "file_bytes: ", "files: ", "max_age: ", "tls: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q in it", err, want)
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/weirdns/weir/internal/framestream"
 )
@@ -14,11 +15,13 @@ import (
 // file is a frame stream in a file, and those before it. What is behind size is no
 // frame that anybody was told of.
 type file struct {
-	path string
-	max  int64
-	keep int
-	f    *os.File // nil until it is needed
-	size int64
+	path   string
+	max    int64
+	keep   int
+	maxAge time.Duration
+	f      *os.File // nil until it is needed
+	size   int64
+	begun  time.Time
 }
 
 // append lets write add frames, all or none of them, and brings them to the disk.
@@ -75,7 +78,7 @@ func (f *file) open() error {
 	if _, err := out.Write(head); err != nil {
 		return errors.Join(err, out.Close(), os.Remove(f.path))
 	}
-	f.f, f.size = out, int64(len(head))
+	f.f, f.size, f.begun = out, int64(len(head)), time.Now()
 	return nil
 }
 
@@ -96,6 +99,32 @@ func (f *file) shift() error {
 		}
 	}
 	return nil
+}
+
+// shares is how many files a time of maxAge has at least: so a row is kept for a
+// tenth longer at most.
+const shares = 10
+
+// tend ends the file if it is old, and removes those that nothing was written to for
+// maxAge.
+func (f *file) tend(now time.Time) error {
+	var errs []error
+	if f.f != nil && now.Sub(f.begun) >= f.maxAge/shares {
+		errs = append(errs, f.close())
+	}
+	for i := range f.keep {
+		if i == 0 && f.f != nil {
+			continue
+		}
+		info, err := os.Lstat(f.name(i))
+		if err == nil && info.Mode().IsRegular() && now.Sub(info.ModTime()) >= f.maxAge {
+			err = os.Remove(f.name(i))
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (f *file) name(i int) string {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/weirdns/weir/internal/framestream"
 	"github.com/weirdns/weir/pdns/outlet"
@@ -41,7 +42,7 @@ func New(cfg Config, version string) (*Sink, error) {
 		s.writer.identity, _ = os.Hostname() // without one it stays empty
 	}
 	if s.target.Network == "file" {
-		s.file = &file{path: s.target.Address, max: cfg.FileBytes, keep: cfg.Files}
+		s.file = &file{path: s.target.Address, max: cfg.FileBytes, keep: cfg.Files, maxAge: cfg.MaxAge}
 	}
 	return s, nil
 }
@@ -123,6 +124,14 @@ func (s *Sink) write(w io.Writer, b *outlet.Batch) error {
 		_, err = w.Write(s.frame)
 		return err
 	})
+}
+
+// Tend ends a file that is old, and removes those that are too old.
+func (s *Sink) Tend() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.file.tend(time.Now())
 }
 
 // Close ends the file.

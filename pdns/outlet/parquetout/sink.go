@@ -108,8 +108,11 @@ func (s *Sink) Send(ctx context.Context, b *outlet.Batch) error {
 		}
 		places = places[n:]
 	}
-	return s.target.tend(s.now())
+	return s.Tend()
 }
+
+// Tend removes files that are too old, and the oldest where there is too much.
+func (s *Sink) Tend() error { return s.target.tend(s.now()) }
 
 // sort reads b once, and says in which order its rows are written. Nothing of a
 // batch that has a damaged row has been written then.
