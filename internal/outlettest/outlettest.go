@@ -98,13 +98,18 @@ func start(t testing.TB, cfg outlet.Config, sink outlet.Sink, n int, row func(in
 // Wait waits until all n rows have arrived, or were refused.
 func Wait(t testing.TB, o *outlet.Outlet, n int) outlet.Stats {
 	t.Helper()
-	for deadline := time.Now().Add(Limit); ; time.Sleep(time.Millisecond) {
+	return wait(t, o, n, Limit)
+}
+
+func wait(t testing.TB, o *outlet.Outlet, n int, limit time.Duration) outlet.Stats {
+	t.Helper()
+	for deadline := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
 		s := o.Stats()
 		if s.Sent+s.Dropped["refused"] == uint64(n) {
 			return s
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("after %v %+v of %d rows", Limit, s, n)
+			t.Fatalf("after %v %+v of %d rows", limit, s, n)
 		}
 	}
 }
