@@ -57,6 +57,7 @@ type commands struct {
 	Lists       listsCmd       `cmd:"" help:"Look into lists."`
 	Allow       allowCmd       `cmd:"" help:"Let a name through for a while, against lists and model."`
 	Alerts      alertsCmd      `cmd:"" help:"Say what alerts there are; try receivers; acknowledge and silence."`
+	Incident    incidentCmd    `cmd:"" help:"Put what belongs to a case into a record, and print it as Markdown or JSON."`
 	Clients     clientsCmd     `cmd:"" help:"Say which clients look infected, and why."`
 	Top         topCmd         `cmd:"" help:"Show what passes a running weir, in a terminal: rates, clients, highest scores, what is blocked; a key lets a name through."`
 	Status      statusCmd      `cmd:"" help:"Say how a running weir is: listeners, upstreams, lists, model, records."`

@@ -4,10 +4,10 @@ import { get, query } from '../api.js';
 import { findingColumns } from './findings.js';
 
 // judged is what the evidence comes to, in a few words.
-function judged(findings, flagged) {
+function judged(findings, flagged, standing) {
   const high = findings.some((f) => f.level === 'high');
-  if (high) return h('span', { class: 'tag block' }, 'look at it now');
-  if (findings.length > 0 || flagged.length > 0) return h('span', { class: 'tag flag' }, 'worth a look');
+  if (high || standing === 'infected') return h('span', { class: 'tag block' }, 'look at it now');
+  if (findings.length > 0 || flagged.length > 0 || standing === 'suspicious') return h('span', { class: 'tag flag' }, 'worth a look');
   return h('span', { class: 'tag good' }, 'nothing stands out');
 }
 
@@ -23,14 +23,16 @@ export default async function client(view, params, { signal, can, say, readOnly 
   const c = params.get('c') ?? '';
   put(view, h('h1', { class: 'mono' }, c), h('p', { class: 'soft' }, 'Looking …'));
   const none = (error) => { if (!signal.aborted) say(error.message, true); return null; };
-  const [seen, findings, found, incidents] = await Promise.all([
+  const [seen, findings, found, incidents, standings] = await Promise.all([
     get(query('/api/v1/investigate', { client: c }), signal).catch(none),
     can('GET /api/v1/findings') ? get('/api/v1/findings', signal).catch(none) : [],
     can('GET /api/v1/detections') ? get(query('/api/v1/detections', { since: '7d', limit: 1000 }), signal).catch(none) : null,
     can('GET /api/v1/incidents') ? true : false,
+    can('GET /api/v1/clients') ? get('/api/v1/clients', signal).catch(none) : null,
   ]);
   if (signal.aborted) return;
   const own = (findings ?? []).filter((f) => f.client === (seen?.client ?? c) || f.client === c);
+  const standing = standings?.clients.find((x) => x.client === (seen?.client ?? c));
   const asked = new Map((seen?.names ?? []).map((n) => [bare(n.name), n]));
   const flagged = [];
   for (const d of found?.rows ?? []) {
@@ -42,7 +44,9 @@ export default async function client(view, params, { signal, can, say, readOnly 
   put(view, h('h1', { class: 'mono' }, seen?.client ?? c),
     h('div', { class: 'grid' },
       card('Verdict', facts([
-        ['In short', judged(own, flagged)], ['Findings', own.length], ['Detected names that it asked for', flagged.length],
+        ['In short', judged(own, flagged, standing?.standing)],
+        ['Looks infected', standing ? [standing.standing, standing.since ? [' since ', when(standing.since)] : '', `, evidence ${standing.evidence.toFixed(1)} (infected from ${standings.infected.toFixed(1)} on)`] : null],
+        ['Findings', own.length], ['Detected names that it asked for', flagged.length],
       ])),
       card('Profile', seen ? facts([
         ['Names', `${number(names.length)}${seen.truncated ? ' and more' : ''}`],
