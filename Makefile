@@ -22,7 +22,7 @@ rerun     = $(GO) tool -modfile=tools/go.mod gotestsum --format pkgname --format
 	--rerun-fails=2 --rerun-fails-max-failures=5 --rerun-fails-run-root-test --rerun-fails-abort-on-data-race
 gotest    = $(if $(CI),$(rerun) --packages='$(2)' -- $(1),$(GO) test $(1) $(2))
 
-.PHONY: integration outlets-faults build run test allocs check format vet lint fuzz bench bench-peers faults mutants respdiff reloads kill bench-store e2e ui-test mutations model docker clean
+.PHONY: integration outlets-faults build run test allocs check format vet lint fuzz bench bench-peers faults mutants respdiff reloads kill bench-store e2e ui-test ui-bench mutations model docker clean
 
 ## build: one static binary, bin/weir
 build:
@@ -113,6 +113,11 @@ ui-test: build
 ## tunnels: real iodine, dns2tcp and dnscat2 through a running weir: what is told, after how much; ARGS="--enforce"
 tunnels: build
 	python3 testdata/tunnels/run.py $(ARGS)
+
+## ui-bench: the dashboard on a database of UI_NAMES made-up names, in Chromium: first paint, and the operations under it
+UI_NAMES ?= 1000000
+ui-bench: build
+	./testdata/ui/bench.sh $(UI_NAMES)
 
 ## integration: outlets against the real services, as far as they can be had
 integration:

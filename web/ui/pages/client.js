@@ -58,6 +58,12 @@ export default async function client(view, params, { signal, can, say, readOnly 
         ['Records by type', [...types].sort((a, b) => b[1] - a[1]).slice(0, 6).map(([t, n]) => `${t} ${n}`).join(', ')],
       ]) : h('p', { class: 'empty' }, 'Nothing is kept of clients.'))),
     h('p', {}),
+    standing?.names?.length > 0 ? card('Evidence: names', table('That speak for an infection, ten at most', [
+      { label: 'Name', kind: 'name', cell: (n) => nameLink(n.name) },
+      { label: 'Weight', kind: 'num', cell: (n) => n.weight.toFixed(2) },
+      { label: 'Exists', cell: (n) => (n.nxdomain ? 'no' : 'yes') },
+      { label: 'Last', cell: (n) => when(n.time) },
+    ], standing.names)) : null,
     card('Evidence: findings', table('What its queries together show, the latest first', findingColumns.filter((col) => col.label !== 'Client'), own, 'None.')),
     card('Evidence: detected names', table('That it asked for, of the last 7 days', [
       { label: 'Name', kind: 'name', cell: (d) => nameLink(d.name) },
