@@ -233,10 +233,10 @@ func (s *sniffer) packetFindings() []detect.FindingSink {
 	return []detect.FindingSink{s.findings.entry}
 }
 
-// readGCPercent lets garbage grow to four times of what is in use before it is
-// collected: a fourth of the processor's time less for a capture, and no more
-// memory than some 30 MB. Who watches for weeks keeps to Go's 100.
-const readGCPercent = 400
+// readGCPercent lets garbage grow to twice of what is in use before it is
+// collected: less of the processor's time for a capture, at below 100 MB. Who
+// watches for weeks keeps to Go's 100.
+const readGCPercent = 200
 
 // read reads the capture and writes what was asked for. Where reading fails,
 // what was read until then is written, and the summary says how much; where the
