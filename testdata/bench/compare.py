@@ -18,6 +18,8 @@ answer, except where a kind says so:
   tcp      hits over eight kept connections, pipelined
   log      hits, with a log of all queries to a file (weir: transactions)
   latency  hits at 2,000 queries a second: what the client saw, p50 and p99
+  two      hits, by two workers on both cores, dnsperf anywhere: if a query
+           costs as much as with one worker, two do twice as much
 
 Needs Linux, two cores, and Debian's nsd, unbound and dnsperf; dnsdist and
 dnsmasq where they are to be measured. Go peers are measured when a binary is
@@ -46,7 +48,7 @@ BLOCKED = 100_000     # names on the list
 MANY = 1_000_000      # names on the list of "mixed"
 UNIQUE = 400_000      # names for one round of misses: more than can be asked
 RATE = 2_000          # queries a second, for latency
-KINDS = ("hit", "miss", "blocked", "mixed", "tcp", "log", "latency")
+KINDS = ("hit", "miss", "blocked", "mixed", "tcp", "log", "latency", "two")
 HZ = os.sysconf("SC_CLK_TCK")
 ENV = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
 
@@ -78,7 +80,7 @@ def prepare(work, kinds):
     hits = [f"{word(rng)}.com" for _ in range(NAMES)]
     blocked = [f"{word(rng)}{i}.com" for i in range(BLOCKED)]
     asked = zipf(rng, hits, 200_000)
-    for kind in ("hit", "tcp", "log", "latency"):
+    for kind in ("hit", "tcp", "log", "latency", "two"):
         questions(f"{work}/{kind}", asked)
     questions(f"{work}/warm", hits)
     questions(f"{work}/blocked", zipf(rng, blocked, 200_000))
@@ -111,6 +113,10 @@ zone:
 """)
 
 
+def workers(kind):
+    return 2 if kind == "two" else 1
+
+
 # Each of these writes a server's configuration for a kind and returns its
 # command line.
 
@@ -118,7 +124,7 @@ def weir(binary):
     def command(name, work, kind):
         path = write(f"{work}/{name}.yaml", f"""resolver:
   listen: [127.0.0.1:{PORT[name]}]
-  workers: 1
+  workers: {workers(kind)}
   upstream: {{servers: ["127.0.0.1:{PORT['nsd']}"]}}
 detect:
   block: {{action: nxdomain}}
@@ -157,7 +163,8 @@ def unbound(name, work, kind):
   log-queries: {'yes' if kind == 'log' else 'no'}
   log-replies: {'yes' if kind == 'log' else 'no'}
   do-daemonize: no
-  num-threads: 1
+  num-threads: {workers(kind)}
+  so-reuseport: yes
   module-config: "iterator"
   msg-cache-size: 64m
   rrset-cache-size: 64m
@@ -252,7 +259,7 @@ def dnsproxy(binary):
 
 SERVERS = {"weir": weir("./bin/weir"), "unbound": unbound, "dnsmasq": dnsmasq, "dnsdist": dnsdist}
 PEERS = {"coredns": coredns, "sdns": sdns, "blocky": blocky, "dnsproxy": dnsproxy}
-CANNOT = {("coredns", "blocked"), ("sdns", "blocked"), ("blocky", "blocked"), ("dnsproxy", "blocked")}
+CANNOT = {("dnsmasq", "two"), ("dnsdist", "two"), ("coredns", "blocked"), ("sdns", "blocked"), ("blocky", "blocked"), ("dnsproxy", "blocked")}
 PORT = {}
 
 
@@ -263,10 +270,10 @@ def port():
 
 
 @contextlib.contextmanager
-def running(argv, core, log):
-    """A process of its own group on one core, ended at the end."""
+def running(argv, cores, log):
+    """A process of its own group on one core or several, ended at the end."""
     with open(log, "a") as out:
-        p = subprocess.Popen(["taskset", "-c", str(core), *argv], stdout=out, stderr=out, env={**ENV, "GOMAXPROCS": "1"}, start_new_session=True)
+        p = subprocess.Popen(["taskset", "-c", cores, *argv], stdout=out, stderr=out, env={**ENV, "GOMAXPROCS": str(cores.count(",") + 1)}, start_new_session=True)
     try:
         yield p
     finally:
@@ -300,8 +307,8 @@ def rss(pid):
         return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) / 1024
 
 
-def dnsperf(server, data, *options):
-    return subprocess.run(["taskset", "-c", "1", "dnsperf", "-s", "127.0.0.1", "-p", str(PORT[server]), "-d", data, "-c", "8", "-T", "1", "-q", "200", *options],
+def dnsperf(server, data, *options, cores="1"):
+    return subprocess.run(["taskset", "-c", cores, "dnsperf", "-s", "127.0.0.1", "-p", str(PORT[server]), "-d", data, "-c", "8", "-T", "1", "-q", "200", *options],
                           capture_output=True, text=True, env=ENV).stdout
 
 
@@ -311,18 +318,31 @@ def counted(out):
             float(re.search(r"Queries per second:\s+([\d.]+)", out).group(1)))
 
 
-def measure(work, server, kind, seconds):
+@contextlib.contextmanager
+def profiled(pid, seconds, path):
+    """Has perf write the stacks of a process meanwhile, for a flame graph."""
+    p = subprocess.Popen(["perf", "record", "-q", "-F", "499", "-g", "-e", "cpu-clock", "-o", path, "-p", str(pid), "--", "sleep", str(seconds)])
+    try:
+        yield
+    finally:
+        p.wait()
+
+
+def measure(work, server, kind, seconds, flames=None):
     log = f"{work}/{server}.log"
-    with running(SERVERS[server](server, work, kind), 0, log) as p:
+    with running(SERVERS[server](server, work, kind), "0,1" if kind == "two" else "0", log) as p:
         wait_ready(server, log)
+        figures = {"idle": rss(p.pid)}
         if kind not in ("miss", "blocked"):
             dnsperf(server, f"{work}/warm", "-n", "1")
+        watched = profiled(p.pid, seconds, f"{flames}/{kind}.perf") if flames else contextlib.nullcontext()
         options = {"tcp": ["-m", "tcp"], "latency": ["-Q", str(RATE), "-v"]}.get(kind, [])
         before = cpu(p.pid)
-        out = dnsperf(server, f"{work}/{kind}", "-l", str(seconds), *options)
+        with watched:
+            out = dnsperf(server, f"{work}/{kind}", "-l", str(seconds), *options, cores="0,1" if kind == "two" else "1")
         done, sent, qps = counted(out)
         time.sleep(0.6)  # what is still recorded belongs to the cost
-        figures = {"us": (cpu(p.pid) - before) / done * 1e6, "qps": qps, "lost": 1 - done / sent, "rss": rss(p.pid)}
+        figures |= {"us": (cpu(p.pid) - before) / done * 1e6, "qps": qps, "lost": 1 - done / sent, "rss": rss(p.pid)}
         if kind == "latency":
             took = sorted(float(x) for x in re.findall(r"^> \S+ \S+ \S+ ([\d.]+)$", out, re.M))
             figures["p50"], figures["p99"] = (took[int(q * (len(took) - 1))] * 1e6 for q in (0.5, 0.99))
@@ -334,7 +354,7 @@ def row(results, kind, server, base):
     med = {k: statistics.median(r[k] for r in rows) for k in rows[0]}
     ratio = "" if base not in (s for k, s in results if k == kind) else f"{statistics.median(a['us'] / b['us'] for a, b in zip(rows, results[kind, base])):.2f}"
     latency = f"{med['p50']:.0f} / {med['p99']:.0f}" if kind == "latency" else ""
-    return f"| {kind}, {server} | {med['us']:.1f} | {ratio} | {med['qps']:,.0f} | {latency} | {med['lost']:.2%} | {med['rss']:.0f} |"
+    return f"| {kind}, {server} | {med['us']:.1f} | {ratio} | {med['qps']:,.0f} | {latency} | {med['lost']:.2%} | {med['idle']:.0f} | {med['rss']:.0f} |"
 
 
 def pairs(text):
@@ -352,6 +372,7 @@ def main():
     args.add_argument("--servers", help="default: weir, those of unbound, dnsdist and dnsmasq that are there, and all that --weir and --peer name")
     args.add_argument("--weir", action="append", type=pairs, default=[], metavar="NAME=FILE", help="another build of weir")
     args.add_argument("--peer", action="append", type=pairs, default=[], metavar="NAME=FILE", help="one of " + ", ".join(PEERS))
+    args.add_argument("--flame", metavar="FOLDER", help="have perf write each kind's stacks into FOLDER, of one server")
     args = args.parse_args()
     SERVERS.update((name, weir(path)) for name, path in args.weir)
     for name, path in args.peer:
@@ -362,7 +383,9 @@ def main():
     kinds, servers = args.kinds.split(","), args.servers.split(",") if args.servers else there
     for unknown in [k for k in kinds if k not in KINDS] + [s for s in servers if s not in SERVERS]:
         sys.exit(f"{unknown}: no such kind or server")
-    for tool in ("nsd", "dnsperf", "dig", "taskset"):
+    if args.flame and len(servers) > 1:
+        sys.exit("--flame: of one server, by --servers")
+    for tool in ("nsd", "dnsperf", "dig", "taskset", *(["perf"] if args.flame else [])):
         if not shutil.which(tool, path=ENV["PATH"]):
             sys.exit(f"{tool} is needed")
     PORT.update({name: port() for name in ("nsd", *SERVERS)})
@@ -371,18 +394,18 @@ def main():
     try:
         prepare(work, kinds)
         results = {}
-        with running(["nsd", "-d", "-c", f"{work}/nsd.conf"], 1, f"{work}/nsd.log"):
+        with running(["nsd", "-d", "-c", f"{work}/nsd.conf"], "1", f"{work}/nsd.log"):
             time.sleep(1)
             for r in range(args.rounds):
                 for kind in kinds:
                     for server in servers:
                         if (server, kind) in CANNOT or kind == "mixed" and server not in weirs:
                             continue
-                        m = measure(work, server, kind, args.seconds)
+                        m = measure(work, server, kind, args.seconds, args.flame)
                         results.setdefault((kind, server), []).append(m)
                         print(f"round {r + 1}: {kind:8} {server:8} {m['us']:7.2f} us/query {m['qps']:9.0f} q/s, lost {m['lost']:.2%}, {m['rss']:.0f} MB", file=sys.stderr)
         base = "unbound" if "unbound" in servers else servers[0]
-        print(f"| | CPU µs a query | of {base}'s | queries/s | p50 / p99 µs | lost | RSS MB |\n|---|--:|--:|--:|--:|--:|--:|")
+        print(f"| | CPU µs a query | of {base}'s | queries/s | p50 / p99 µs | lost | RSS MB idle | and after |\n|---|--:|--:|--:|--:|--:|--:|--:|")
         for kind, server in results:
             print(row(results, kind, server, base))
     finally:
