@@ -43,7 +43,7 @@ func (n Network) Upstreams(ctx context.Context, servers []netip.AddrPort, now ti
 	for _, server := range servers {
 		root, err := n.ask(ctx, "udp", server, ".", dns.TypeSOA)
 		if err != nil {
-			out = append(out, result(check, Fail, fmt.Sprintf("dig @%s . SOA; is there a network, and may this machine ask it?", server.Addr()), "%s does not answer: %v", server, err))
+			out = append(out, result(check, Fail, fmt.Sprintf("dig -p %d @%s . SOA; is there a network, and may this machine ask it?", server.Port(), server.Addr()), "%s does not answer: %v", server, err))
 			continue
 		}
 		answering++

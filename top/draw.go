@@ -62,7 +62,7 @@ func (s *Screen) Draw(width, height int, now time.Time) []Line {
 		upper, lower = 0, room
 	}
 	out = append(out, s.pane(recent, "DETECTIONS", width, upper)...)
-	out = append(out, s.pane(highest, "HIGHEST SCORES", width, lower)...)
+	out = append(out, s.pane(highest, "HIGHEST SCORES OF DETECTIONS", width, lower)...)
 	for len(out) < height-1 {
 		out = append(out, Line{})
 	}

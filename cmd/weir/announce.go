@@ -18,7 +18,7 @@ func (s *service) announce() {
 	if addr := s.admin.Addr(); addr != "" {
 		metrics = "http://" + addr + "/metrics"
 		if s.door != nil {
-			dashboard = "http://" + addr + "/ (weir dashboard prints a link to log in)"
+			dashboard = "http://" + addr + "/ (weir dashboard --state " + cfg.StateDir + " prints a link to log in)"
 		}
 	}
 	model := "none"

@@ -51,7 +51,7 @@ const (
 // Run serves a made-up network until it is told to stop, and leaves nothing
 // behind.
 func (c *demoCmd) Run(std stdio) (err error) {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP) // its terminal may be closed
 	defer stop()
 	dir, err := os.MkdirTemp("", "weir-demo-*") // nobody else can enter it
 	if err != nil {

@@ -245,6 +245,9 @@ func (e *explained) printScore(line func(what, format string, args ...any)) {
 		probability = fmt.Sprintf("probability %.4f", *e.Probability)
 	}
 	line("score", "%.4f, level %s, %s (model %s %s)", *e.Score, e.Level, probability, e.Model.Name, e.Model.Version)
+	if at := e.Model.Thresholds; len(at) > 0 {
+		line("levels", "high from %.4f, medium from %.4f, low from %.4f", at["high"], at["medium"], at["low"])
+	}
 	if e.OneIn != nil {
 		line("on this site", "1 in %d names scores this high", *e.OneIn)
 	}

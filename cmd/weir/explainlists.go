@@ -182,9 +182,12 @@ func (c *explainCmd) explainer() (func(*explainRequest) (*explained, error), err
 	return func(r *explainRequest) (*explained, error) {
 		e, err := d.explain(r)
 		if err == nil {
-			e.By = "the configuration: no weir is running"
-			if c.Offline {
-				e.By = "the configuration"
+			e.By = "the configuration"
+			if c.Conf == "" {
+				e.By = "the built-in defaults"
+			}
+			if !c.Offline {
+				e.By += ": no weir is running there (see --state, --config)"
 			}
 		}
 		return e, err

@@ -143,6 +143,14 @@ func (c *console) echoes() bool {
 	return state.Lflag&unix.ECHO != 0
 }
 
+// leavesAsItWas: what was written last may be read after the program has ended.
+func (c *console) leavesAsItWas() {
+	c.t.Helper()
+	untilTrue(c.t, "the terminal as it was", func() bool {
+		return c.echoes() && strings.HasSuffix(c.output(), "\x1b[?25h\x1b[?1049l")
+	})
+}
+
 // On a real terminal: what is blocked, the name that a key lets through, another
 // size, a weir that goes and comes back, names that want to be commands; and a
 // terminal that is afterwards as it was.
@@ -211,9 +219,7 @@ lists: [{name: ours, inline: [evil.example]}]
 	case <-time.After(time.Minute):
 		t.Fatal("q does not end it")
 	}
-	if !c.echoes() || !strings.HasSuffix(c.output(), "\x1b[?25h\x1b[?1049l") {
-		t.Errorf("the terminal is left otherwise than it was: %q", c.output()[max(len(c.output())-40, 0):])
-	}
+	c.leavesAsItWas()
 }
 
 // A terminal is given back on SIGTERM too.
