@@ -223,12 +223,13 @@ def coredns(binary):
 
 def sdns(binary):
     def command(name, work, kind):
-        path = write(f"{work}/{name}.conf", f"""version = "1.6.0"
+        path = write(f"{work}/{name}.conf", f"""version = "1.8.0"
 directory = "{work}/{name}"
 bind = "127.0.0.1:{PORT[name]}"
 api = ""
 loglevel = "error"
 accesslog = "{f'{work}/{name}.queries' if kind == 'log' else ''}"
+rootservers = ["127.0.0.1:{PORT['nsd']}"]
 forwarderservers = ["127.0.0.1:{PORT['nsd']}"]
 blocklists = []
 accesslist = ["127.0.0.0/8"]
