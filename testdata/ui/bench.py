@@ -78,7 +78,7 @@ def main():
             page = browser.new_page(viewport={"width": 1200, "height": 820})
             page.set_default_timeout(60_000)
             page.goto(weir.link())
-            page.wait_for_function("document.documentElement.dataset.shown === 'overview'")
+            page.wait_for_function("() => document.documentElement.dataset.shown === 'overview'")
             for path in ["overview", "detections", "detections?since=7d", f"name?n={name}", f"client?c={client}", "unusual", "alerts", "lists", "models"]:
                 paints, wholes = [], []
                 for _ in range(TIMES // 2):
@@ -86,7 +86,7 @@ def main():
                     page.goto(f"{weir.base}#/{path}")
                     page.wait_for_function("p => document.documentElement.dataset.shown === p", arg=path.split("?")[0])
                     wholes.append(page.evaluate("performance.now()"))
-                    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length > 0")
+                    page.wait_for_function("() => performance.getEntriesByName('first-contentful-paint').length > 0")
                     paints.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime"))
                 print(f"| `{path}` | {statistics.median(paints):.0f} | {statistics.median(wholes):.0f} |", flush=True)
             browser.close()
