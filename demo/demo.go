@@ -46,6 +46,9 @@ var ordinary = []struct {
 	day, night int
 }{{11, 40, 0}, {12, 55, 1}, {13, 25, 4}, {14, 15, 2}, {15, 1, 1}, {16, 6, 12}, {17, 50, 0}, {18, 12, 0}, {20, 20, 20}}
 
+// logging is the ordinary client that is always on.
+var logging = netip.MustParseAddr("192.168.7.20")
+
 // Event is one query.
 type Event struct {
 	At     time.Time
@@ -90,6 +93,11 @@ func (n *Network) Minute(at time.Time) []Event {
 			n.visit(&m, client)
 		}
 	}
+	if at.Minute()%5 == 2 { // it writes a log, in which machines have names
+		for _, c := range ordinary {
+			m.add(logging, fmt.Sprintf("%d.7.168.192.in-addr.arpa", c.host), dnswire.TypePTR)
+		}
+	}
 	if at.Before(n.infected) {
 		return m.sorted()
 	}
@@ -125,11 +133,7 @@ func (n *Network) times(hourly int) int {
 
 // visit is what a browser or a program asks to show one page.
 func (n *Network) visit(m *minute, client netip.Addr) {
-	switch r := n.rng.IntN(100); {
-	case r < 2:
-		m.add(client, fmt.Sprintf("%d.7.168.192.in-addr.arpa", n.rng.IntN(40)), dnswire.TypePTR)
-		return
-	case r < 4: // a slip of the fingers, which leads nowhere
+	if n.rng.IntN(100) == 0 { // a slip of the fingers, which leads nowhere
 		m.add(client, "www."+plain(n.rng.IntN(plainCount))+"x.org", dnswire.TypeA)
 		return
 	}

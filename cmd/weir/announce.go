@@ -1,14 +1,10 @@
 package main
 
-import (
-	"errors"
-	"fmt"
-
-	"go.uber.org/zap"
-)
+import "go.uber.org/zap"
 
 // announce is the first line of the log: where weir listens, forwards, records
-// and shows its metrics.
+// and shows its metrics. Lists are read after it, so it does not say that weir has
+// started.
 func (s *service) announce() {
 	cfg := s.cfg.Load()
 	records, metrics, dashboard := "nowhere", "nowhere", "nowhere"
@@ -26,7 +22,7 @@ func (s *service) announce() {
 		info := s.detection.models.live.Info()
 		model = info.Name + " " + info.Version + " (" + cfg.Detect.Model.Mode + ")"
 	}
-	s.log.Info("weir started",
+	s.log.Info("weir starts",
 		zap.String("version", buildVersion()),
 		zap.Strings("listen", s.resolver.Addrs()),
 		zap.Strings("tls", s.resolver.AddrsTLS()),
@@ -51,52 +47,4 @@ func (s *service) warnOfRace(cfg *config) {
 	if cfg.Resolver.Upstream.RacesStrangers() {
 		s.log.Warn("resolver.upstream.servers has servers in private address space and public ones, and strategy race asks both: where they know different names, chance decides; use failover, or zones for the names of one")
 	}
-}
-
-// rehearse builds what serve would build, short of sockets and folders, and
-// reports everything that is wrong with it.
-func rehearse(cfg *config) error {
-	log, reg := zap.NewNop(), newRegistry()
-	var errs []error
-	d, err := newDetection(cfg, log, reg, nil)
-	if err == nil {
-		err = d.load()
-	}
-	code := exitConfig
-	if coded, ok := errors.AsType[*exitError](err); ok {
-		code = coded.code // a damaged list or model is no mistake in the configuration
-	}
-	errs = append(errs, unwrapExit(err))
-	late := func(setting string, err error) {
-		for _, e := range split(unwrapExit(err)) {
-			errs = append(errs, unwrapExit(cfg.located(fmt.Errorf("%s%w", setting, e))))
-		}
-	}
-	late("resolver.", cfg.Resolver.CheckFiles())
-	_, err = newUpstreams(cfg.Resolver.Upstream, log, reg)
-	late("", err)
-	late("", cfg.Outlets.rehearse())
-	late("", cfg.Alerts.rehearse())
-	late("privacy.", cfg.Privacy.CheckFiles())
-	if tables, err := loadContext(cfg); err == nil {
-		late("enrich: ", tables.Close())
-	} else {
-		late("", err)
-	}
-	if cfg.explicitState {
-		late("state_dir: ", canMake(cfg.StateDir))
-	}
-	if cfg.Store.Enabled {
-		_, err := readToken(cfg.Store.TokenFile)
-		late("", err)
-		if cfg.explicitState || cfg.explicitStore {
-			late("store.dir: ", canMake(cfg.Store.Dir))
-		}
-	}
-	if cfg.Records.COF.Enabled || cfg.Records.Transactions.Enabled {
-		if cfg.explicitState || cfg.explicitRecords {
-			late("records.dir: ", canMake(cfg.Records.Dir))
-		}
-	}
-	return exitWith(code, errors.Join(errs...))
 }

@@ -363,33 +363,3 @@ func (defaultsCmd) Run(std stdio) error {
 	_, err := std.out.Write(defaultsYAML)
 	return err
 }
-
-type checkCmd struct {
-	Conf string `short:"c" name:"config" placeholder:"FILE" help:"Configuration file to check."`
-	File string `arg:"" optional:"" help:"The same, without the flag."`
-}
-
-// Validate wants one file, for kong.
-func (c *checkCmd) Validate() error {
-	if (c.Conf == "") == (c.File == "") {
-		return errors.New("which file? weir check -c FILE")
-	}
-	c.Conf += c.File
-	return nil
-}
-
-// Run loads everything that serve would, short of binding an address.
-func (c *checkCmd) Run(std stdio) error {
-	cfg, err := loadServeConfig(c.Conf, func(*config) {})
-	if err != nil {
-		return err
-	}
-	if err := rehearse(cfg); err != nil {
-		return err
-	}
-	for _, w := range cfg.feedsThroughUs(resolvConf) {
-		fmt.Fprintln(std.err, "weir: warning:", w)
-	}
-	fmt.Fprintf(std.out, "%s: ok\n", c.Conf)
-	return nil
-}

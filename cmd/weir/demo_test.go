@@ -11,7 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/demo"
+	"github.com/weirdns/weir/detect"
+	"github.com/weirdns/weir/internal/dnswire"
+	"github.com/weirdns/weir/pdns/privacy"
+	"github.com/weirdns/weir/unusual"
 )
 
 // A newcomer sees what is bad on the dashboard, and afterwards nothing is left.
@@ -95,5 +100,49 @@ func TestADemoShowsADayAndLeavesNothing(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
+	}
+}
+
+// What leads the day's list is the file that goes out in names, and not what any
+// network does.
+func TestTheUnusualOfADemoIsItsStory(t *testing.T) {
+	now := time.Date(2026, 3, 1, 20, 0, 0, 0, time.UTC)
+	network, up := demo.NewNetwork(demoSeed, now, now.Add(-demoInfected)), demo.NewUpstream()
+	kept := privacy.DefaultConfig()
+	kept.ClientAddress = privacy.Full
+	guard, err := privacy.New(kept, privacy.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ranked, err := unusual.New(unusual.DefaultConfig(), unusual.Deps{Registry: prometheus.NewRegistry(), Privacy: guard, Seed: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for at := now.Add(-demoPast); at.Before(now); at = at.Add(time.Minute) {
+		for _, e := range network.Minute(at) {
+			one := detect.Transaction{
+				Query:  detect.Query{Time: e.At, Client: e.Client, Name: e.Name, Type: e.Type, Class: dnswire.ClassIN},
+				Source: detect.FromUpstream, Response: up.Answer(demo.Query(&e, 0)),
+			}
+			h, _ := dnswire.ReadHeader(one.Response)
+			one.Rcode = h.Rcode()
+			ranked.Record(&one)
+		}
+	}
+	day, err := ranked.Ranking(unusual.Query{Limit: 10})
+	if err != nil || len(day.Entries) < 10 {
+		t.Fatalf("%d entries, %v", len(day.Entries), err)
+	}
+	if first := day.Entries[0]; !strings.HasSuffix(first.Name, demo.TunnelZone) {
+		t.Errorf("the list begins with %s of %s", first.Name, first.Client)
+	}
+	reverse := 0
+	for _, e := range day.Entries {
+		if e.QType == "PTR" {
+			reverse++
+		}
+	}
+	if reverse > 1 {
+		t.Errorf("%d of the first 10 are reverse lookups", reverse)
 	}
 }

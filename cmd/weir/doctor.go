@@ -20,6 +20,7 @@ import (
 
 type doctorCmd struct {
 	Conf    string `short:"c" name:"config" placeholder:"FILE" help:"Configuration file to look at. Default: the built-in defaults."`
+	State   string `placeholder:"DIR" help:"State folder to look at, and to find the running weir by. Overrides state_dir."`
 	Socket  string `placeholder:"PATH" help:"Control socket of the running weir. Default: weir.sock in the state folder."`
 	JSON    bool   `name:"json" help:"Print one JSON array."`
 	Offline bool   `help:"Ask nobody over the network."`
@@ -66,7 +67,11 @@ func printResults(out io.Writer, results []doctor.Result) error {
 
 // examine runs all checks.
 func (c *doctorCmd) examine(ctx context.Context) (out []doctor.Result) {
-	cfg, err := loadServeConfig(c.Conf, func(*config) {})
+	cfg, err := loadServeConfig(c.Conf, func(cfg *config) {
+		if c.State != "" {
+			cfg.StateDir = c.State
+		}
+	})
 	out = append(out, configResults(c.Conf, cfg, err)...)
 	if err != nil {
 		return out // what is to be looked at is not known
@@ -74,11 +79,13 @@ func (c *doctorCmd) examine(ctx context.Context) (out []doctor.Result) {
 	system := doctor.System{UID: os.Geteuid()}
 	running := c.running(ctx, cfg)
 	var pid int
+	servers := cfg.Resolver.Upstream.Servers
 	listen := addrPorts(cfg.Resolver.Listen, cfg.Resolver.ListenTLS, cfg.Resolver.ListenHTTPS, cfg.Resolver.ListenQUIC)
 	if running != nil {
 		pid = running.PID
 		out = append(out, running.results()...)
 		listen = addrPorts(running.Listen, running.ListenTLS, running.ListenHTTPS, running.ListenQUIC)
+		cfg.StateDir, servers = running.StateDir, running.servers() // its flags may say otherwise than the file
 	} else {
 		out = append(out, doctor.Result{Check: "weir", Grade: doctor.Skip, Text: "none is running that this user can ask: what only a running one knows is left out"},
 			system.Capabilities(listen))
@@ -93,7 +100,7 @@ func (c *doctorCmd) examine(ctx context.Context) (out []doctor.Result) {
 	if c.Offline {
 		return append(out, doctor.Result{Check: "upstream", Grade: doctor.Skip, Text: "--offline: nobody is asked"})
 	}
-	out = append(out, doctor.DefaultNetwork().Upstreams(ctx, plainServers(cfg.Resolver.Upstream.Servers), time.Now())...)
+	out = append(out, doctor.DefaultNetwork().Upstreams(ctx, plainServers(servers), time.Now())...)
 	if where := cfg.feedURL(); where != "" {
 		out = append(out, doctor.Date(ctx, http.DefaultClient, where, time.Now))
 	}
@@ -209,6 +216,14 @@ func (c *doctorCmd) running(ctx context.Context, cfg *config) *runningWeir {
 		r.metrics, _ = scrape(ctx, r.Admin) // "" is said
 	}
 	return r
+}
+
+// servers are those that it asks.
+func (r *runningWeir) servers() (out []string) {
+	for _, u := range r.Upstreams {
+		out = append(out, u.Server)
+	}
+	return out
 }
 
 // maxScrape bounds what is read of metrics, octets.

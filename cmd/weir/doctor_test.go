@@ -64,7 +64,20 @@ resolver: {listen: ["127.0.0.1:0"], upstream: {servers: ["`+server.Addr()+`"]}}
 	if l := got["port "+p.listen[0]]; !strings.Contains(l.Text, "held by weir") {
 		t.Errorf("its own port: %+v", l)
 	}
+	// By its state folder alone, as somebody asks who did not write the file.
+	state := p.state
+	for check, l := range lines(exitOK, "--state", state, "--offline") {
+		switch {
+		case check == "weir" && l.Grade != "OK":
+			t.Errorf("weir by its state folder: %+v", l)
+		case check == "disk" && !strings.Contains(l.Text, state):
+			t.Errorf("another folder is looked at than %s: %+v", state, l)
+		}
+	}
 	p.stop()
+	if got := lines(exitOK, "--state", state, "--offline"); got["weir"].Grade != "SKIP" || !strings.Contains(got["disk"].Text, state) {
+		t.Errorf("a state folder that no weir has: %+v", got)
+	}
 	out, _ := weir(t, exitOK, "doctor", "-c", good, "--offline")
 	if !strings.Contains(out, "SKIP") || !strings.Contains(out, "fix: ") {
 		t.Errorf("for people:\n%s", out)

@@ -64,7 +64,7 @@ func startWeir(t *testing.T, args ...string) *process {
 		Records string   `json:"records"`
 		Metrics string   `json:"metrics"`
 	}
-	if err := json.Unmarshal([]byte(line), &first); err != nil || first.Msg != "weir started" || len(first.Forward) == 0 || first.Records == "" {
+	if err := json.Unmarshal([]byte(line), &first); err != nil || first.Msg != "weir starts" || len(first.Forward) == 0 || first.Records == "" {
 		t.Fatalf("first log line %q: %v; want where weir listens, forwards, records, and its metrics", line, err)
 	}
 	p.listen, p.metrics, p.state = first.Listen, first.Metrics, filepath.Dir(first.Records)

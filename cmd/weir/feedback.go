@@ -33,13 +33,18 @@ type feedbackAddCmd struct {
 
 // Validate checks the flags, for kong.
 func (c *feedbackAddCmd) Validate() error {
-	if !c.Severity.Valid() {
+	switch {
+	case c.Target == "": // kong says so
+		return nil
+	case c.Severity == "":
+		return fmt.Errorf("--severity: what is %s? benign, low, medium or high (weir feedback list prints what was said)", c.Target)
+	case !c.Severity.Valid():
 		return fmt.Errorf("--severity: must be benign, low, medium or high, got %q", c.Severity)
 	}
 	return nil
 }
 
-// book asks the running weir, or its state folder where none runs.
+// feedback asks the running weir, or its state folder where none runs.
 func (f *controlFlags) feedback(ask func(*controlClient) error, direct func(*unusual.Book, *privacy.Guard) error) error {
 	client, err := f.connect()
 	if err == nil {

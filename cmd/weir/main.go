@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -112,7 +113,7 @@ func run(args []string, std stdio) int {
 	}
 	if err != nil {
 		fmt.Fprintln(std.err, "weir:", err)
-		fmt.Fprintln(std.err, "Run \"weir --help\" for the commands.")
+		fmt.Fprintln(std.err, helpFor(err, args))
 		return exitUsage
 	}
 	if err := ctx.Run(std); err != nil {
@@ -123,12 +124,38 @@ func run(args []string, std stdio) int {
 		if !errors.As(err, &coded) {
 			return exitFailure
 		}
-		if coded.code == exitConfig && args[0] != "check" {
+		switch {
+		case args[0] == "check":
+		case coded.code == exitConfig:
 			fmt.Fprintf(std.err, "weir: weir %s did nothing, because the configuration cannot be used\n", args[0])
+		case coded.code == exitIntegrity && args[0] == "serve":
+			fmt.Fprintln(std.err, "weir: weir serve ends before it has answered anything, because of what cannot be read")
 		}
 		return coded.code
 	}
 	return exitOK
+}
+
+// helpFor says where to read about what args got wrong: at the command that they
+// name, as far as they name one.
+func helpFor(err error, args []string) string {
+	var parse *kong.ParseError
+	if !errors.As(err, &parse) {
+		return `Run "weir --help" for the commands.`
+	}
+	var named, chosen *kong.Node // chosen may be a default below the one that is named
+	for _, step := range parse.Context.Path {
+		if step.Command == nil {
+			continue
+		}
+		if chosen = step.Command; slices.Contains(args, chosen.Name) {
+			named = chosen
+		}
+	}
+	if named == nil {
+		return `Run "weir --help" for the commands.`
+	}
+	return fmt.Sprintf("Usage: weir %s\nRun \"%s --help\" for more.", chosen.Summary(), named.FullPath())
 }
 
 // unwrapExit is the error behind the exit code.

@@ -43,7 +43,7 @@ func TestTheSitesScoresSurviveARestart(t *testing.T) {
 			t.Errorf("the log lacks %q\n%s", said, p.log())
 		}
 	}
-	run(0, "weir started")
+	run(0, "weir starts")
 	off := writeFile(t, filepath.Join(t.TempDir(), "off.yaml"), "detect: {model: {mode: 'off'}}\n")
 	startWeir(t, "-c", off, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "", "--state", state).stop()
 	run(n, "site's own scores taken up") // still, after a run without a model

@@ -194,7 +194,7 @@ func start(t *testing.T, o options) *weir {
 			w.mu.Lock()
 			w.logs = append(w.logs, lines.Text())
 			w.mu.Unlock()
-			if strings.Contains(lines.Text(), `"weir started"`) {
+			if strings.Contains(lines.Text(), `"weir starts"`) {
 				first <- lines.Text()
 			}
 		}
