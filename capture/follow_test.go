@@ -31,7 +31,7 @@ func following(t *testing.T, c *capture.Capture, path, note string) (stop func()
 }
 
 func oneQuery(tb testing.TB, id uint16) []byte {
-	return pcapFile(tb, layers.LinkTypeEthernet, frame{0, udp(tb, client4, server4, 40000, 53, query(tb, id, "a.example.", dns.TypeA))})
+	return pcapFile(tb, layers.LinkTypeEthernet, frame{0, udp(tb, client4, server4, 40000, 53, query(tb, id, fmt.Sprintf("n%d.example.", id), dns.TypeA))})
 }
 
 func write(tb testing.TB, path string, data []byte, flags int) {
@@ -142,5 +142,99 @@ func TestFollowingGoesOnAfterARestart(t *testing.T) {
 	c, _ := newCapture(t, nil)
 	if err := c.Follow(t.Context(), dir, note); err == nil || !strings.Contains(err.Error(), note) {
 		t.Errorf("a damaged note: %v, want an error that names it", err)
+	}
+}
+
+// A ring of files has the same names again (tcpdump -C with -W): each of its
+// files is read as often as it is written, in the order in which it is, also by
+// who is started again meanwhile.
+func TestARingOfFilesIsFollowed(t *testing.T) {
+	dir, note := t.TempDir(), filepath.Join(t.TempDir(), "follow.json")
+	write(t, filepath.Join(dir, "aaa"), []byte("no capture, and never one"), 0)
+	const ring, rounds = 5, 2
+	file := func(i int) string { return filepath.Join(dir, fmt.Sprintf("dns.pcap%d", i%ring)) }
+	id, total := uint16(0), uint64(0)
+	messages := func(c *capture.Capture, n uint64) {
+		t.Helper()
+		waitFor(t, func() bool { return c.Summary().DNSMessages == n })
+	}
+	next := 0
+	for range rounds {
+		c, _ := newCapture(t, nil)
+		stop := following(t, c, dir, note)
+		for i := range uint64(ring) {
+			id++
+			write(t, file(next), oneQuery(t, id), os.O_TRUNC)
+			messages(c, 2*i+1)
+			id++
+			write(t, file(next), oneQuery(t, id)[24:], os.O_APPEND)
+			messages(c, 2*i+2)
+			next++
+		}
+		total += stop().Packets
+	}
+	// While nobody reads, the ring goes on; the first of these files has what
+	// was read and more.
+	id++
+	write(t, file(next-1), oneQuery(t, id)[24:], os.O_APPEND)
+	for range 3 {
+		id++
+		write(t, file(next), oneQuery(t, id), os.O_TRUNC)
+		next++
+	}
+	c, sink := newCapture(t, nil)
+	stop := following(t, c, dir, note)
+	messages(c, 4)
+	if total += stop().Packets; total != uint64(id) {
+		t.Errorf("%d packets in all, want %d", total, id)
+	}
+	for i, s := range sink.all {
+		if want := fmt.Sprintf("n%d.example", int(id)-3+i); s.name != want {
+			t.Errorf("transaction %d is of %s, want %s", i, s.name, want)
+		}
+	}
+}
+
+// One file that is written anew, shorter or longer or as another file, is read
+// from its beginning.
+func TestAFileThatIsWrittenAnewIsFollowed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "dns.pcap")
+	write(t, path, append(oneQuery(t, 1), oneQuery(t, 2)[24:]...), 0)
+	c, _ := newCapture(t, nil)
+	stop := following(t, c, path, "")
+	messages := func(n uint64) func() bool { return func() bool { return c.Summary().DNSMessages == n } }
+	waitFor(t, messages(2))
+	write(t, path, oneQuery(t, 3), os.O_TRUNC)
+	waitFor(t, messages(3))
+	longer := oneQuery(t, 4)
+	for id := range uint16(3) {
+		longer = append(longer, oneQuery(t, 5+id)[24:]...)
+	}
+	write(t, path, longer, os.O_TRUNC)
+	waitFor(t, messages(7))
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, oneQuery(t, 8), 0)
+	waitFor(t, messages(8))
+	stop()
+}
+
+func TestNumbersInNamesOfFilesCountByTheirValue(t *testing.T) {
+	dir := t.TempDir()
+	for _, i := range []int{10, 9, 100, 1} {
+		write(t, filepath.Join(dir, fmt.Sprintf("dns.pcap%d", i)), oneQuery(t, uint16(i)), 0)
+	}
+	write(t, filepath.Join(dir, "dns.pcap"), oneQuery(t, 0), 0)
+	c, sink := newCapture(t, nil)
+	if err := c.ReadFile(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, s := range sink.all {
+		got = append(got, s.name)
+	}
+	if want := "[n0.example n1.example n9.example n10.example n100.example]"; fmt.Sprint(got) != want {
+		t.Errorf("read in the order %v, want %v", got, want)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/weirdns/weir/internal/atomicfile"
@@ -18,11 +19,11 @@ const noteEvery = time.Second
 // position is how far a folder, or a file, has been read: so that who follows
 // it goes on there after a restart.
 type position struct {
-	// Taken are the files of the folder that are read, by their names before
-	// they were compressed.
-	Taken []string `json:"taken"`
-	// File is the one that is being read, and Packets what was read of it.
-	File    string `json:"file"`
+	// Taken are the files of the folder that are read, in the order in which
+	// they were.
+	Taken []taken `json:"taken"`
+	// The one that is being read, and how many packets of it were.
+	Current taken  `json:"current"`
 	Packets uint64 `json:"packets"`
 
 	path    string // of the note; empty: none is kept
@@ -30,6 +31,50 @@ type position struct {
 	written time.Time
 	changed bool
 	failed  bool // the last attempt to write: said once
+}
+
+// taken is a file by its name and by what it began with when it was read: a
+// ring of files has the same names again.
+type taken struct {
+	Name  string `json:"name"`
+	Begin begin  `json:"begin"`
+}
+
+// begin is the hash (FNV-1a) of the first octets of a file.
+type begin struct {
+	Octets int    `json:"octets"`
+	Sum    uint64 `json:"sum"`
+}
+
+// maxBegin is enough octets to have the time of the first packet among them.
+const maxBegin = 4 << 10
+
+// add takes the next octets of the file.
+func (g *begin) add(b []byte) {
+	const offset, prime = 14695981039346656037, 1099511628211
+	if g.Octets == 0 {
+		g.Sum = offset
+	}
+	for _, c := range b[:min(len(b), maxBegin-g.Octets)] {
+		g.Sum = (g.Sum ^ uint64(c)) * prime
+		g.Octets++
+	}
+}
+
+// of says whether the file at path still begins so. Where it is gone it does.
+func (g *begin) of(path string) bool {
+	f, err := os.Open(filepath.Clean(path))
+	if err != nil {
+		return true
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	b := make([]byte, g.Octets)
+	if _, err := io.ReadFull(f, b); err != nil {
+		return !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
+	}
+	var now begin
+	now.add(b)
+	return now == *g
 }
 
 // openPosition reads the note at path. That there is none means that nothing
@@ -52,11 +97,14 @@ func openPosition(path string, log *zap.Logger) (*position, error) {
 	return p, nil
 }
 
-// resume is how many packets of a file were read before.
-func (p *position) resume(name string) uint64 {
-	if p.File != name {
-		p.File, p.Packets, p.changed = name, 0, true
+// resume begins with the file at path and says how many packets of it were read
+// before.
+func (p *position) resume(path string) uint64 {
+	name := filepath.Base(path)
+	if plainName(p.Current.Name) != plainName(name) || p.Current.Name == name && !p.Current.Begin.of(path) {
+		p.Packets = 0
 	}
+	p.Current, p.changed = taken{Name: name}, true
 	return p.Packets
 }
 

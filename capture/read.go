@@ -38,21 +38,19 @@ func (c *Capture) ReadFile(ctx context.Context, path string) error {
 	return c.readFile(ctx, path)
 }
 
-// readFolder reads the files of a folder in the order of their names, which is
-// that of time where a program writes one after the other; so what waits at the
+// readFolder reads the files of a folder in the order of their names, where
+// numbers count by their value. That is the order of time where a program writes
+// one after the other; so what waits at the
 // end of one goes on in the next. Files that are no captures are passed over,
 // and one that is damaged does not keep those behind it from being read.
 func (c *Capture) readFolder(ctx context.Context, path string) error {
-	entries, err := os.ReadDir(path) // sorted
+	names, err := captureNames(path)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, e := range entries {
-		if !e.Type().IsRegular() {
-			continue
-		}
-		switch err := c.readFile(ctx, filepath.Join(path, e.Name())); {
+	for _, name := range names {
+		switch err := c.readFile(ctx, filepath.Join(path, name)); {
 		case ctx.Err() != nil:
 			return errors.Join(append(errs, err)...)
 		case errors.Is(err, ErrFormat):
