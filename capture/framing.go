@@ -46,9 +46,8 @@ func (s *streams) frame(c *conn, h *half, b []byte, at time.Time) {
 				return
 			}
 			f.want = int(binary.BigEndian.Uint16(f.prefix[:]))
-			if f.want < headerSize { // this is not DNS
+			if f.want == 0 { // some keep a connection alive so
 				f.got = 0
-				s.lose(h)
 			}
 		case f.part == nil && len(b) >= f.want:
 			whole := b[:f.want]
@@ -123,39 +122,61 @@ func (s *streams) lose(h *half) {
 	h.state = lost
 }
 
+// verdict is whether octets begin with a message.
+type verdict uint8
+
+const (
+	beginsNot verdict = iota
+	mayBegin          // the octets behind them will tell
+	beginsSo
+)
+
+// maxUnsure is how many octets are enough to tell: those up to the end of the
+// first question.
+const maxUnsure = prefixSize + headerSize + dnsname.MaxWire + 4
+
 // begins says whether b is sure enough to begin with a message: a length that
 // its counts agree with, a header without what is not in use, going in the
 // right direction, and one question that can be read. A guess that fails costs
 // a segment; one that is wrong would make up names.
-func begins(b []byte, d direction, name *[dnsname.MaxWire]byte) bool {
-	if len(b) < prefixSize+headerSize {
-		return false
-	}
-	length := int(binary.BigEndian.Uint16(b))
-	msg := b[prefixSize:]
-	msg = msg[:min(length, len(msg))]
-	h, err := dnswire.ReadHeader(msg)
-	if err != nil {
-		return false
-	}
+func begins(b []byte, d direction, name *[dnsname.MaxWire]byte) verdict {
 	const (
 		reserved      = 0x0040 // RFC 1035, section 4.1.1: Z
 		lastOpcode    = 6
 		leastRecord   = 11
 		leastQuestion = 5
 	)
+	if len(b) < prefixSize {
+		return mayBegin
+	}
+	length := int(binary.BigEndian.Uint16(b))
+	if length < headerSize+leastQuestion {
+		return beginsNot
+	}
+	if len(b) < prefixSize+headerSize {
+		return mayBegin
+	}
+	msg := b[prefixSize:]
+	msg = msg[:min(length, len(msg))]
+	h, err := dnswire.ReadHeader(msg)
+	if err != nil {
+		return beginsNot
+	}
 	records := int(h.AN) + int(h.NS) + int(h.AR)
 	switch {
 	case h.QD != 1 || h.Flags&reserved != 0 || h.Opcode() > lastOpcode || length < headerSize+leastQuestion+records*leastRecord:
-		return false
+		return beginsNot
 	case d == fromClient && h.Response() || d == fromServer && !h.Response():
-		return false
+		return beginsNot
 	case !h.Response() && (h.AN > 1 || h.Rcode() != 0) && h.Opcode() == dnswire.OpcodeQuery:
-		return false
+		return beginsNot
 	}
 	var q dnswire.Question
-	if dnswire.ReadQuestion(&q, name[:], msg) != nil {
-		return false
+	switch err := dnswire.ReadQuestion(&q, name[:], msg); {
+	case err != nil && len(msg) < length && len(b) < maxUnsure:
+		return mayBegin
+	case err != nil || !knownClass(q.Class):
+		return beginsNot
 	}
-	return knownClass(q.Class)
+	return beginsSo
 }

@@ -6,11 +6,11 @@ import (
 )
 
 // isMessage says whether the payload of a datagram on any port is a DNS message
-// beyond doubt: a query or a response with one question of a known class, and
-// records that can be walked to their end. Where the capture cut it, the records
-// are not asked for.
-func isMessage(b []byte, cut bool, name *[dnsname.MaxWire]byte) bool {
-	const reserved, maxRecords, noType = 0x0040, 32, 0
+// beyond doubt: a query or a response with one question that can be read, of a
+// known class, and as many records as there is room for. They may be broken or,
+// as length says, cut off by the capture.
+func isMessage(b []byte, length int, name *[dnsname.MaxWire]byte) bool {
+	const reserved, maxRecords, leastRecord, noType = 0x0040, 32, 11, 0
 	if len(b) < headerSize {
 		return false
 	}
@@ -27,16 +27,7 @@ func isMessage(b []byte, cut bool, name *[dnsname.MaxWire]byte) bool {
 	if dnswire.ReadQuestion(&q, name[:], b) != nil || q.Type == noType || !knownClass(q.Class) {
 		return false
 	}
-	if cut {
-		return true
-	}
-	_, walk, err := dnswire.WalkMessage(b)
-	if err != nil {
-		return false
-	}
-	for r := (dnswire.Record{}); walk.Next(&r); {
-	}
-	return walk.Err() == nil
+	return q.End+leastRecord*int(h.AN+h.NS+h.AR) <= max(length, len(b))
 }
 
 // lookalikePort says whether what has DNS's form on a port is something else: the

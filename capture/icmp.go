@@ -35,7 +35,7 @@ func (d *decoder) icmp(proto uint8, b []byte) drop {
 	switch {
 	case d.ip(quoted) != 0:
 		return dropProtocol
-	case d.tcp && begins(d.segment.data, fromEither, &d.name):
+	case d.tcp && begins(d.segment.data, fromEither, &d.name) == beginsSo:
 		d.found(d.segment.data[prefixSize:], d.segment.src.Port(), d.segment.dst.Port(), addresses{d.segment.src.Addr(), d.segment.dst.Addr()})
 	case d.tcp || len(d.datagram.payload) < leastMessage:
 		return dropProtocol

@@ -9,7 +9,9 @@ import (
 // capture cut off, and counts it.
 func (s *streams) data(c *conn, h *half, seq uint32, b []byte, missing int, now time.Time) {
 	if h.state != inStep {
-		if why := s.pickUp(c, h, seq, b, missing); why != 0 {
+		if why := s.pickUp(c, h, seq, b, missing, now); why == counted {
+			return
+		} else if why != 0 {
 			s.counts.drop(why)
 			return
 		}
@@ -50,30 +52,95 @@ func (s *streams) data(c *conn, h *half, seq uint32, b []byte, missing int, now 
 }
 
 // pickUp begins to read a direction whose beginning was not seen, or that was
-// lost, if that is safe; otherwise it says why not.
-func (s *streams) pickUp(c *conn, h *half, seq uint32, b []byte, missing int) drop {
+// lost, if that is safe; otherwise it says why not, or that the segment waits
+// for what comes behind it.
+func (s *streams) pickUp(c *conn, h *half, seq uint32, b []byte, missing int, at time.Time) drop {
 	end := seq + uint32(len(b)+missing)
-	if h.state == lost {
+	if h.state == lost || h.unsure > 0 {
 		if off := int32(seq - h.next); off < 0 && off > -window {
-			if int32(end-h.next) > 0 {
-				h.next = end
-				return dropTCPUnsynchronised
+			if int32(end-h.next) <= 0 {
+				return dropTCPRepeated
 			}
-			return dropTCPRepeated
+			s.disbelieve(c, h)
+			h.state, h.next = lost, end
+			return dropTCPUnsynchronised
 		}
 	}
+	if h.unsure > 0 && seq == h.next {
+		enough := b[:min(len(b), maxUnsure)]
+		s.remember(c, h, enough)
+		switch begins(h.past, h.from, &s.name) {
+		case beginsSo:
+			h.past = h.past[:len(h.past)-len(enough)]
+			s.believe(c, h, at)
+			return 0
+		case mayBegin:
+			return s.wait(h, end, missing)
+		}
+	}
+	s.disbelieve(c, h)
+	switch begins(b, h.from, &s.name) {
+	case beginsSo:
+		h.next = seq
+		s.believe(c, h, at)
+		return 0
+	case mayBegin:
+		if missing == 0 {
+			s.remember(c, h, b)
+			return s.wait(h, end, missing)
+		}
+	}
+	h.state, h.next = lost, end
+	return dropTCPUnsynchronised
+}
+
+// wait lets a segment wait, with those before it in h.past, for what tells
+// whether they begin with a message.
+func (s *streams) wait(h *half, end uint32, missing int) drop {
 	h.next = end
-	if !begins(b, h.from, &s.name) {
+	if missing > 0 { // nothing will
 		h.state = lost
+		s.settle(h, dropTCPUnsynchronised)
 		return dropTCPUnsynchronised
 	}
-	if h.state == unseen { // its SYN may have been overtaken
-		h.start = seq
+	h.unsure++
+	s.counts.waiting.Add(1)
+	return counted
+}
+
+// believe begins to read a direction with what waits in h.past, or if nothing
+// does, at h.next.
+func (s *streams) believe(c *conn, h *half, at time.Time) {
+	first := h.past
+	if h.unsure == 0 {
+		first = nil
+		s.release(c, h.past)
 	}
-	h.state, h.ended, h.next = inStep, false, seq
+	h.past, h.next = nil, h.next-uint32(len(first))
+	if h.state == unseen { // its SYN may have been overtaken
+		h.start = h.next
+	}
+	h.state, h.ended, h.framing.skip = inStep, false, 0
+	s.counts.segments.Add(uint64(h.unsure))
+	s.settle(h, 0)
+	s.take(c, h, first, 0, at)
+	s.release(c, first)
+}
+
+// disbelieve drops what waits in h.past.
+func (s *streams) disbelieve(c *conn, h *half) {
+	s.settle(h, dropTCPUnsynchronised)
 	s.release(c, h.past)
-	h.past, h.framing.skip = nil, 0
-	return 0
+	h.past = nil
+}
+
+// settle ends the wait of unsure segments, which are read or dropped.
+func (s *streams) settle(h *half, why drop) {
+	if why != 0 {
+		s.counts.drops[why].Add(uint64(h.unsure))
+	}
+	s.counts.waiting.Add(-int64(h.unsure))
+	h.unsure = 0
 }
 
 // take reads the next octets of a direction.
@@ -129,7 +196,7 @@ func (s *streams) drain(c *conn, h *half) {
 		why := drop(0)
 		switch {
 		case h.state != inStep:
-			why = s.pickUp(c, h, e.seq, b, missing)
+			why = s.pickUp(c, h, e.seq, b, missing, e.at)
 		case off+len(b)+missing <= 0:
 			why = dropTCPRepeated
 		default:
@@ -138,11 +205,13 @@ func (s *streams) drain(c *conn, h *half) {
 			missing = end - len(b)
 		}
 		s.unlink(c, h)
-		if why != 0 {
-			s.counts.drop(why)
-		} else {
+		switch why {
+		case 0:
 			s.counts.segments.Add(1)
 			s.take(c, h, b, missing, e.at)
+		case counted:
+		default:
+			s.counts.drop(why)
 		}
 		s.recycle(c, e)
 	}

@@ -50,7 +50,7 @@ func FuzzStreams(f *testing.F) {
 		emitted := 0
 		table := newStreams(minStreamBytes, time.Minute, map[uint16]bool{53: true}, &n, &mem, func(d *datagram) {
 			emitted++
-			if len(d.payload) < headerSize || len(d.payload) > 65535 || !d.tcp {
+			if len(d.payload) < leastMessage || len(d.payload) > 65535 || !d.tcp {
 				t.Fatalf("a message of %d octets", len(d.payload))
 			}
 		})

@@ -74,6 +74,7 @@ type half struct {
 	heldBytes int
 	heldCount int
 	past      []byte // of slabs: the octets before next, at most maxPast
+	unsure    int    // segments in past of which it is not clear yet whether a message begins with them
 	framing   framing
 }
 
@@ -135,7 +136,10 @@ func (s *streams) add(g *segment, now time.Time) {
 	}
 	seq := g.seq
 	if g.flags&flagSYN != 0 {
-		if seq++; h.state == unseen || h.start != seq {
+		switch seq++; {
+		case h.state == unseen && h.unsure > 0 && seq == h.next-uint32(len(h.past)): // it was overtaken
+			s.believe(c, h, now)
+		case h.state == unseen || h.start != seq:
 			s.end(c, h, now)
 			h.state, h.ended, h.start, h.next = inStep, false, seq, seq
 		}
@@ -189,8 +193,11 @@ func (s *streams) find(g *segment, now time.Time) (*conn, direction) {
 	return c, from
 }
 
-// message hands on a message of h.
+// message hands on a message of h, if there is enough of it to be one.
 func (s *streams) message(c *conn, h *half, payload []byte, at time.Time) {
+	if len(payload) < leastMessage {
+		return
+	}
 	d := &s.out
 	*d = datagram{time: at, via: detect.Pcap, tcp: true, src: c.key.client, dst: c.key.server, payload: payload}
 	if h == &c.half[1] {
@@ -206,8 +213,8 @@ func (s *streams) end(c *conn, h *half, now time.Time) {
 		s.giveUp(c, h, now)
 	}
 	s.unfinished(c, h, now)
-	s.release(c, h.past)
-	h.past, h.framing.skip = nil, 0
+	s.disbelieve(c, h)
+	h.framing.skip = 0
 	if h.state != unseen {
 		h.state = lost
 	}

@@ -37,17 +37,20 @@ func (d *decoder) transport(proto uint8, b []byte, missing int, a addresses) dro
 	return dropProtocol
 }
 
+// udpHeader is the size of UDP's (RFC 768).
+const udpHeader = 8
+
 func (d *decoder) udp(b []byte, a addresses) drop {
-	if len(b) < 8 {
+	if len(b) < udpHeader {
 		return dropUDPShort
 	}
 	from, to, length := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:]), int(binary.BigEndian.Uint16(b[4:]))
-	payload := b[8:]
+	payload := b[udpHeader:]
 	switch {
 	case d.speaks(from, to):
 	case tunnelPort(from) || tunnelPort(to):
 		return d.udpTunnel(from, to, payload, a)
-	case d.anyPort && !lookalikePort(from) && !lookalikePort(to) && isMessage(payload, length > len(b), &d.name):
+	case d.anyPort && !lookalikePort(from) && !lookalikePort(to) && isMessage(payload, length-udpHeader, &d.name):
 	default:
 		d.quic(from, to, payload, a)
 		return dropUDPOther
@@ -55,10 +58,10 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 	if length == 0 {
 		length = len(b)
 	}
-	if length < 8 {
+	if length < udpHeader {
 		return dropUDPMalformed
 	}
-	d.found(b[8:min(length, len(b))], from, to, a)
+	d.found(b[udpHeader:min(length, len(b))], from, to, a)
 	return 0
 }
 
