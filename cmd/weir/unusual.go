@@ -109,6 +109,7 @@ func (s *service) unusualRoutes() []web.Route {
 		{Pattern: "GET /api/v1/feedback", Handler: web.Answer(s.listFeedback), Token: s.token},
 		{Pattern: "POST /api/v1/feedback", Handler: web.Answer(s.addFeedback)},
 		{Pattern: "DELETE /api/v1/feedback", Handler: web.Answer(s.removeFeedback)},
+		{Pattern: "POST /api/v1/feedback/remove", Handler: web.Answer(s.removeFeedback)}, // the dashboard only posts
 	}
 }
 
@@ -138,7 +139,8 @@ func (s *service) listFeedback(r *http.Request) (any, error) {
 	return s.unusual.Feedback().List(r.URL.Query().Get("day")), nil
 }
 
-// feedbackRequest is the body of POST and DELETE /api/v1/feedback.
+// feedbackRequest is the body of POST and DELETE /api/v1/feedback, and of POST
+// /api/v1/feedback/remove.
 type feedbackRequest struct {
 	Target string `json:"target"` // a name, an address or a network
 	// Severity and Note are for POST only.
@@ -170,7 +172,7 @@ func (s *service) addFeedback(r *http.Request) (any, error) {
 	return f, nil
 }
 
-// removeFeedback is DELETE /api/v1/feedback; without a target it takes back all of a
+// removeFeedback is DELETE /api/v1/feedback and POST /api/v1/feedback/remove; without a target it takes back all of a
 // day.
 func (s *service) removeFeedback(r *http.Request) (any, error) {
 	var req feedbackRequest

@@ -79,6 +79,15 @@ func TestUnusualAndFeedback(t *testing.T) {
 	if _, errs := weir(t, exitFailure, "feedback", "reset", "--day", day, "--state", state); !strings.Contains(errs, "no such feedback") {
 		t.Errorf("a second reset says %s", errs)
 	}
+	// As the dashboard asks, which only posts.
+	v := visit(t, p)
+	v.post("api/v1/feedback", map[string]string{"target": "example.net", "severity": "low", "day": day}, nil)
+	var taken removed
+	v.post("api/v1/feedback/remove", map[string]string{"target": "example.net", "day": day}, &taken)
+	var left []unusual.Feedback
+	if v.get("api/v1/feedback", &left); taken.Removed != 1 || len(left) != 0 {
+		t.Errorf("%d taken back, %+v left", taken.Removed, left)
+	}
 	p.stop()
 	empty := t.TempDir()
 	if _, errs := weir(t, exitFailure, "unusual", "--state", empty); !strings.Contains(errs, "no weir is running, and no ranking is kept in ") {

@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 
@@ -101,6 +102,27 @@ class Demo:
         return response.status
 
 
+class Idle(Demo):
+    """A weir that nobody has asked anything, and whose upstream is away."""
+
+    def __init__(self, weir):
+        self.weir, self.folder = weir, tempfile.TemporaryDirectory()
+        self.state = self.folder.name
+        self.process = subprocess.Popen([weir, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", "127.0.0.1:9", "--state", self.state],
+                                        stderr=subprocess.PIPE, text=True)
+        atexit.register(self.process.kill)
+        for line in self.process.stderr:
+            if '"weir serves"' in line:
+                break
+        self.link = self.new_link()
+        self.base = self.link.split("#")[0]
+
+    def end(self):
+        self.process.terminate()
+        self.process.communicate(timeout=60)
+        self.folder.cleanup()
+
+
 class Browser:
     """A browser that logged in, and complains about what pages complain about."""
 
@@ -120,9 +142,13 @@ class Browser:
         self.page.wait_for_function("t => document.querySelector('main h1')?.textContent === t", arg=text)
 
     def open(self, path, heading):
-        self.page.goto(f"{self.demo.base}#/{path}")
+        self.page.evaluate("""to => {
+            delete document.documentElement.dataset.shown;
+            if (new URL(to, location).hash === location.hash) location.reload();
+            else location.hash = to;
+        }""", f"#/{path}")
         self.heading(heading)
-        self.page.wait_for_load_state("networkidle") if not path.startswith("live") else None
+        self.page.wait_for_function("p => document.documentElement.dataset.shown === p", arg=path.split("?")[0])
 
     def notice(self, part):
         self.page.wait_for_function("t => document.getElementById('notice').textContent.includes(t)", arg=part)
@@ -157,6 +183,55 @@ def pages(demo):
 def optional(browser):
     """Pages that are there only where something is switched on."""
     return [(p, p.capitalize()) for p in ("unusual", "alerts") if browser.page.locator(f"#pages a[href='#/{p}']").count() > 0]
+
+
+def check_empty(chromium, weir):
+    """What has nothing to show says what would be there, and why it is not."""
+    demo = Idle(weir)
+    browser = Browser(chromium, demo)
+    seen = 0
+    for path in ["client?c=192.0.2.1", "live", "detections", "findings", "unusual", "lists", "models", "incidents", "name?n=quiet.example", "overview"]:
+        browser.open(path, urllib.parse.parse_qsl(path.partition("?")[2])[0][1] if "?" in path else path.capitalize())
+        texts = [" ".join(t.split()) for t in browser.page.locator("main .empty").all_inner_texts()]
+        for text in texts:
+            check(len(text) > 40, f"{path} is empty and says only {text!r}")
+        check(browser.page.locator("main table").count() + len(texts) > 0, f"{path} shows nothing at all")
+        seen += len(texts)
+    browser.complaints.clear()  # of clients nothing is kept, which is said as an error
+    check(seen > 15, f"of a weir that saw nothing only {seen} tables are empty")
+    browser.close()
+    demo.end()
+
+
+def check_widths(chromium, demo):
+    """On a small screen nothing of a table is out of sight."""
+    browser = Browser(chromium, demo, width=1100)
+    for path, heading in pages(demo) + optional(browser):
+        browser.open(path, heading)
+        if path == "live":
+            browser.until("document.querySelectorAll('main tbody tr').length > 3", "nothing comes live")
+        cut = browser.page.evaluate("[...document.querySelectorAll('main .scroll')].filter(e => e.scrollWidth > e.clientWidth).map(e => `${e.getAttribute('aria-label')} by ${e.scrollWidth - e.clientWidth}`)")
+        check(not cut, f"{path} is cut at 1100 pixels: {cut}")
+    browser.close()
+
+
+def check_looks(browser):
+    """What is blocked looks the same on every page, and not only by its colour
+    other than what would be: one is filled, the other an outline."""
+    page, bars, tags = browser.page, {}, {}
+
+    def looks(selector, *properties):
+        return set(page.eval_on_selector_all(selector, f"all => all.map(e => {list(properties)}.map(p => getComputedStyle(e)[p]).join())"))
+
+    for path, heading in [("overview", "Overview"), ("detections", "Detections")]:
+        browser.open(path, heading)
+        for look in ("watched", "blocked"):
+            bars.setdefault(look, set()).update(looks(f"main svg rect.{look}", "stroke", "fill"))
+            tags.setdefault(look, set()).update(looks(f"main .tag.{look}", "borderTopStyle", "color", "backgroundColor"))
+            check(page.locator(f"main .key.{look}").count() == 1, f"{path} does not say what {look} looks like")
+    for all_of, outline in ((bars, lambda l: not l.startswith("none")), (tags, lambda l: l.startswith("dashed"))):
+        check(all(len(l) == 1 for l in all_of.values()), f"looks differ between pages: {all_of}")
+        check(outline(*all_of["watched"]) and not outline(*all_of["blocked"]), f"told apart by colour alone: {all_of}")
 
 
 def check_login(chromium, demo):
@@ -238,7 +313,7 @@ def check_search(browser):
     page.keyboard.press("Enter")
     browser.heading("paypal-login.com")
     page.wait_for_selector("#verdict >> text=paypal.com")
-    check("would block: lookalike" in page.inner_text("#verdict"), f"the forged name: {page.inner_text('#verdict')}")
+    check("would be blocked: lookalike" in page.inner_text("#verdict"), f"the forged name: {page.inner_text('#verdict')}")
     page.fill("#what", "192.168.7.17")
     page.keyboard.press("Enter")
     browser.heading("192.168.7.17")
@@ -286,6 +361,10 @@ def check_feedback(browser):
     page.wait_for_function("l => ![...document.querySelectorAll('main button')].some(b => b.getAttribute('aria-label') === l)", arg=label)
     page.check("#benign")
     page.wait_for_selector(f"main button[aria-label='{label}'][aria-pressed='true']")
+    page.locator("main button[aria-label^='Take back']").first.click()
+    browser.notice(": taken back")
+    page.wait_for_selector(f"main button[aria-label='{label}'][aria-pressed='false']")
+    check(page.locator("main button[aria-label^='Take back']").count() == 0, "what was taken back is still there")
 
 
 def check_incident(browser):
@@ -384,8 +463,8 @@ def check_read_only(chromium, weir):
     for path, heading in pages(demo) + optional(browser):
         browser.open(path, heading)
         buttons = browser.page.locator("main button").all_inner_texts()
-        check(not set(buttons) & {"Let it through", "Refresh", "Keep it", "Fine", "End", "Save"}, f"{path} offers changes: {buttons}")
-    for path, body in [("allow", {"name": "a.example", "for": "10m"}), ("lists/urlhaus/refresh", {}), ("incidents", {"title": "x"}), ("cache/flush", {"name": "a.example"})]:
+        check(not set(buttons) & {"Let it through", "Refresh", "Keep it", "Fine", "End", "Save", "Take back"}, f"{path} offers changes: {buttons}")
+    for path, body in [("allow", {"name": "a.example", "for": "10m"}), ("lists/urlhaus/refresh", {}), ("incidents", {"title": "x"}), ("cache/flush", {"name": "a.example"}), ("feedback/remove", {"day": "2026-01-01"})]:
         status = browser.page.evaluate("([p, b]) => fetch('/api/v1/' + p, {method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(b)}).then(r => r.status)", [path, body])
         check(status == 403, f"read-only: POST {path} = {status}")
     browser.complaints.clear()  # the 403
@@ -430,6 +509,7 @@ def main():
         step("requests of other sites", check_door, demo)
         browser = step("login", Browser, chromium, demo)
         step("every page", check_pages, browser)
+        step("looks", check_looks, browser)
         step("search", check_search, browser)
         step("timed allow and refresh", check_allow, browser)
         step("feedback", check_feedback, browser)
@@ -439,6 +519,8 @@ def main():
             step("pictures", shoot, chromium, demo, args.shots)
         step("hostile names", check_hostile, browser)
         browser.close()
+        step("a small screen", check_widths, chromium, demo)
+        step("a weir that saw nothing", check_empty, chromium, args.weir)
         step("accessibility, light", check_access, chromium, demo, "light", 1200)
         step("accessibility, dark, on a phone", check_access, chromium, demo, "dark", 375)
         step("read-only", check_read_only, chromium, args.weir)

@@ -1,5 +1,5 @@
 // The dashboard: which page is shown, and what all pages share.
-import { h, link } from './dom.js';
+import { h, link, isClient } from './dom.js';
 import { get, post } from './api.js';
 import overview from './pages/overview.js';
 import live from './pages/live.js';
@@ -114,7 +114,7 @@ async function show(moved) {
     }
     scrollTo(0, 0);
   }
-  document.documentElement.dataset.shown = page;
+  if (!run.signal.aborted) document.documentElement.dataset.shown = page; // all of it: who waits may look
 }
 
 async function guarded(f, run) {
@@ -150,8 +150,7 @@ document.getElementById('search').addEventListener('submit', (event) => {
   event.preventDefault();
   const what = document.getElementById('what').value.trim();
   if (what === '') return;
-  const address = /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f:.]*)(\/\d+)?$/i.test(what);
-  location.hash = `#/${address ? 'client' : 'name'}?${new URLSearchParams(address ? { c: what } : { n: what })}`;
+  location.hash = `#/${isClient(what) ? 'client' : 'name'}?${new URLSearchParams(isClient(what) ? { c: what } : { n: what })}`;
 });
 document.getElementById('logout').addEventListener('click', async () => {
   await post('/api/v1/logout').catch(() => {});

@@ -23,11 +23,17 @@ function frame(title, top, children, label = short) {
   return svg('svg', { class: 'chart', viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': title }, grid, children);
 }
 
-// bars draws stacked bars. points are {label, values, gap}; names are those of
+// What a bar is made of, everywhere in the same dress: what would be blocked is an
+// outline, what is blocked is filled, so that it can be told without colours too.
+export const passed = { name: 'passed', look: 'passed' };
+export const watched = { name: 'would be blocked', look: 'watched' };
+export const blocked = { name: 'blocked', look: 'blocked' };
+
+// bars draws stacked bars. points are {label, values, gap}; parts are those of
 // the values. A gap is drawn as such: nothing is known of it.
-export function bars(title, names, points) {
+export function bars(title, parts, points) {
   const top = round(Math.max(...points.map((p) => p.values.reduce((a, b) => a + b, 0)), 0));
-  const width = (W - LEFT) / points.length;
+  const width = Math.min((W - LEFT) / points.length, 80); // few bars are no walls
   const scale = (H - BOTTOM - 8) / top;
   const shapes = points.map((p, i) => {
     const x = LEFT + i * width + width * 0.1;
@@ -36,16 +42,16 @@ export function bars(title, names, points) {
     return p.values.map((v, k) => {
       if (v === 0) return null;
       y -= v * scale;
-      return svg('rect', { class: `s${k}`, x, width: width * 0.8, y, height: v * scale }, svg('title', {}, `${p.label}: ${names[k]} ${number(v)}`));
+      return svg('rect', { class: parts[k].look, x, width: width * 0.8, y, height: v * scale }, svg('title', {}, `${p.label}: ${parts[k].name} ${number(v)}`));
     });
   });
   const every = Math.ceil(points.length / 6);
   const labels = points.map((p, i) => (i % every === 0 ? svg('text', { x: LEFT + i * width, y: H - 6 }, p.label) : null));
   const anyGap = points.some((p) => p.gap);
   return h('figure', {}, h('figcaption', {}, title),
-    h('ul', { class: 'legend' }, names.map((n, k) => h('li', {}, h('span', { class: `key s${k}` }), n)), anyGap ? h('li', {}, h('span', { class: 'key gap' }), 'not running') : null),
+    h('ul', { class: 'legend' }, parts.map((p) => h('li', {}, h('span', { class: `key ${p.look}` }), p.name)), anyGap ? h('li', {}, h('span', { class: 'key gap' }), 'not running') : null),
     frame(title, top, [shapes, labels]),
-    numbers(title, [{ label: 'Time', cell: (p) => p.label }, ...names.map((n, k) => ({ label: n, kind: 'num', cell: (p) => (p.gap ? 'not running' : number(p.values[k])) }))], points));
+    numbers(title, [{ label: 'Time', cell: (p) => p.label }, ...parts.map((part, k) => ({ label: part.name, kind: 'num', cell: (p) => (p.gap ? 'not running' : number(p.values[k])) }))], points));
 }
 
 // curve draws a line through points [x, y], both 0 to 1, with marks at some x.

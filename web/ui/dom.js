@@ -34,6 +34,8 @@ export function link(page, params, ...children) {
 
 export const bare = (name) => (name && name !== '.' ? name.replace(/\.$/, '') : name || '');
 export const nameLink = (name) => (name ? link('name', { n: bare(name) }, bare(name)) : '');
+// isClient says whether a text is an address or a network, and no name.
+export const isClient = (text) => /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]*:[0-9a-f:.]*)(\/\d+)?$/i.test(text);
 export const clientLink = (client) => (client ? link('client', { c: client }, client) : '');
 
 export const number = (n) => (n === null || n === undefined ? '–' : n.toLocaleString('en'));
@@ -54,13 +56,15 @@ export function clock(at) {
 export function when(at) {
   if (at === null || at === undefined) return '–';
   const d = typeof at === 'number' ? new Date(at * 1000) : new Date(at);
-  return h('time', { datetime: d.toISOString(), title: d.toISOString() }, clock(at));
+  // Day and time may stand below each other, but not be broken.
+  return h('time', { datetime: d.toISOString(), title: d.toISOString() }, clock(at).split(' ').map((part) => [h('span', { class: 'keep' }, part), ' ']));
 }
 
 // table makes a table of rows. A column is {label, cell(row), kind}; kind is a
-// class of its cells: num, name, actions.
-export function table(caption, columns, rows, empty = 'Nothing.') {
-  if (rows.length === 0) return h('p', { class: 'empty' }, empty);
+// class of its cells: num, name, text, actions. Where there are no rows, the caption
+// says what would be there, and empty why it is not.
+export function table(caption, columns, rows, empty) {
+  if (rows.length === 0) return h('div', { class: 'empty' }, h('p', { class: 'caption' }, caption), h('p', {}, empty));
   const body = h('tbody', {}, rows.map((row) => rowOf(columns, row)));
   return h('div', { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': caption },
     h('table', {}, h('caption', {}, caption),
@@ -87,7 +91,7 @@ export function figures(pairs) {
 export function verdict(v) {
   if (!v || v.origin === 'none') return h('span', { class: 'tag' }, 'not judged');
   if (v.action === 'pass') return h('span', { class: 'tag pass' }, v.origin === 'allowlist' ? 'allowed' : 'pass');
-  return h('span', { class: `tag ${v.enforced ? 'block' : 'flag'}` }, `${v.enforced ? 'blocked' : 'would block'}: ${v.origin}`);
+  return h('span', { class: `tag ${v.enforced ? 'blocked' : 'watched'}` }, `${v.enforced ? 'blocked' : 'would be blocked'}: ${v.origin}`);
 }
 
 export const level = (l) => (l && l !== 'none' ? h('span', { class: `tag ${l}` }, l) : '');

@@ -15,10 +15,10 @@ export default async function alerts(view, params, { signal, act, readOnly, can 
     const columns = [
       { label: 'Since', cell: (a) => when(a.began) },
       { label: 'Rule', cell: (a) => a.rule },
-      { label: 'Severity', cell: (a) => h('span', { class: `tag ${{ critical: 'block', warning: 'flag' }[a.severity] ?? ''}` }, String(a.severity)) },
+      { label: 'Severity', cell: (a) => h('span', { class: `tag ${{ critical: 'high', warning: 'medium' }[a.severity] ?? ''}` }, String(a.severity)) },
       { label: 'About', kind: 'name', cell: subject },
       { label: 'Count', kind: 'num', cell: (a) => number(a.count) },
-      { label: 'Latest', cell: (a) => { const e = a.events?.at(-1); return e ? [nameLink(e.name), ' ', e.why ?? ''] : ''; } },
+      { label: 'Latest', kind: 'text', cell: (a) => { const e = a.events?.at(-1); return e ? [nameLink(e.name), ' ', e.why ?? ''] : ''; } },
       { label: 'Told', cell: (a) => [when(a.told), ' ', (a.told_to ?? []).join(', ')] },
     ];
     put(out,
@@ -28,15 +28,15 @@ export default async function alerts(view, params, { signal, act, readOnly, can 
         const ack = h('button', { type: 'button' }, 'Acknowledge');
         ack.addEventListener('click', async () => { if (await act(ack, () => post('/api/v1/alerts/ack', { id: a.id }), 'Acknowledged')) await load(); });
         return ack;
-      } }], firing, 'Nothing fires.')),
-      card('Over', table('Alerts of late that are over', [...columns, { label: 'Ended', cell: (a) => when(a.ended) }], over, 'None.')),
+      } }], firing, 'None: no rule of alerts.rules has what it watches for.')),
+      card('Over', table('Alerts of late that are over', [...columns, { label: 'Ended', cell: (a) => when(a.ended) }], over, 'None: no alert has ended of late.')),
       card('Silences', table('Silences now', [
         { label: 'Rule', cell: (s) => s.rule || 'every rule' }, { label: 'About', cell: (s) => s.key || 'all' }, { label: 'Until', cell: (s) => when(s.until) }, { label: 'Note', cell: (s) => s.note ?? '' },
-      ], r.silences ?? [], 'None.')),
+      ], r.silences ?? [], 'None: weir alerts silence keeps a rule, or one client or name, quiet for a while.')),
       r.receivers ? card('Receivers', table('Who is told', [
         { label: 'Receiver', cell: (x) => x.name ?? x.receiver },
         { label: 'State', cell: (x) => Object.entries(x).filter(([k]) => k !== 'name' && k !== 'receiver').map(([k, v]) => h('div', {}, `${k.replaceAll('_', ' ')}: ${v}`)) },
-      ], r.receivers, 'Nobody is told: no receiver is configured.')) : null);
+      ], r.receivers, 'Nobody: no receiver is configured (alerts.receivers), so alerts are shown here and by weir alerts alone.')) : null);
   }
   await load();
 }

@@ -6,8 +6,8 @@ import { findingColumns } from './findings.js';
 // judged is what the evidence comes to, in a few words.
 function judged(findings, flagged, standing) {
   const high = findings.some((f) => f.level === 'high');
-  if (high || standing === 'infected') return h('span', { class: 'tag block' }, 'look at it now');
-  if (findings.length > 0 || flagged.length > 0 || standing === 'suspicious') return h('span', { class: 'tag flag' }, 'worth a look');
+  if (high || standing === 'infected') return h('span', { class: 'tag high' }, 'look at it now');
+  if (findings.length > 0 || flagged.length > 0 || standing === 'suspicious') return h('span', { class: 'tag medium' }, 'worth a look');
   return h('span', { class: 'tag good' }, 'nothing stands out');
 }
 
@@ -56,7 +56,7 @@ export default async function client(view, params, { signal, can, say, readOnly 
         ['Names without any answer', number(names.filter((n) => n.records.length === 0).length)],
         ['Names that it alone asked for', number(names.filter((n) => n.clients.length === 0).length)],
         ['Records by type', [...types].sort((a, b) => b[1] - a[1]).slice(0, 6).map(([t, n]) => `${t} ${n}`).join(', ')],
-      ]) : h('p', { class: 'empty' }, 'Nothing is kept of clients.'))),
+      ]) : h('p', { class: 'empty' }, 'Nothing is kept of what clients ask for (store.clients), so there is no profile and no tree.'))),
     h('p', {}),
     standing?.names?.length > 0 ? card('Evidence: names', table('That speak for an infection, ten at most', [
       { label: 'Name', kind: 'name', cell: (n) => nameLink(n.name) },
@@ -64,16 +64,16 @@ export default async function client(view, params, { signal, can, say, readOnly 
       { label: 'Exists', cell: (n) => (n.nxdomain ? 'no' : 'yes') },
       { label: 'Last', cell: (n) => when(n.time) },
     ], standing.names)) : null,
-    card('Evidence: findings', table('What its queries together show, the latest first', findingColumns.filter((col) => col.label !== 'Client'), own, 'None.')),
+    card('Evidence: findings', table('What its queries together show, the latest first', findingColumns.filter((col) => col.label !== 'Client'), own, 'None since weir started.')),
     card('Evidence: detected names', table('That it asked for, of the last 7 days', [
       { label: 'Name', kind: 'name', cell: (d) => nameLink(d.name) },
       { label: 'Verdict', cell: (d) => verdict(d) },
       { label: 'Level', cell: (d) => level(d.level) },
       { label: 'It asked', kind: 'num', cell: (d) => number(asked.get(d.name).count) },
       { label: 'Last', cell: (d) => when(asked.get(d.name).time_last) },
-    ], flagged.slice(0, 200), 'None.')),
+    ], flagged.slice(0, 200), 'None: of the names that were detected it asked for none.')),
     seen ? h('section', { class: 'card' }, h('h2', {}, 'Names and answers'),
-      names.length === 0 ? h('p', { class: 'empty' }, 'It asked for nothing that is kept.') : null,
+      names.length === 0 ? h('p', { class: 'empty' }, 'None is kept: it did not ask, or its records have grown old.') : null,
       h('ul', { class: 'tree' }, names.slice(0, 100).map(branch)),
       names.length > 100 ? h('p', { class: 'soft' }, `The latest 100 of ${names.length}.`) : null) : null,
     incidents && !readOnly ? h('p', {}, link('incidents', { c: seen?.client ?? c }, 'Put this client into an incident record')) : null);

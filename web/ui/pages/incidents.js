@@ -35,7 +35,7 @@ function picker(events, caption) {
     element: h('div', {}, events.length ? h('label', { class: 'check' }, all, ' All') : null, table(caption, [
       { label: 'Choose', cell: (i) => boxes[i] },
       ...eventColumns.map((col) => ({ ...col, cell: (i) => col.cell(events[i]) })),
-    ], events.map((_, i) => i), 'There is nothing to choose from.')),
+    ], events.map((_, i) => i), 'None: nothing was found or detected that is like this, so there is nothing to choose from.')),
     chosen: () => events.filter((_, i) => boxes[i].checked),
     places: () => events.map((_, i) => i).filter((i) => boxes[i].checked),
   };
@@ -46,7 +46,7 @@ const eventColumns = [
   { label: 'What', cell: (e) => (e.kind ?? '').replaceAll('_', ' ') },
   { label: 'Name', kind: 'name', cell: (e) => nameLink(e.name) },
   { label: 'Client', cell: (e) => clientLink(e.client) },
-  { label: 'Says', cell: (e) => e.text ?? '' },
+  { label: 'Says', kind: 'text', cell: (e) => e.text ?? '' },
 ];
 
 async function list(view, params, context) {
@@ -69,7 +69,7 @@ async function list(view, params, context) {
       { label: 'Changed', cell: (i) => when(i.updated) },
       { label: 'Title', kind: 'name', cell: (i) => link('incident', { id: i.id }, i.title) },
       { label: 'Events', kind: 'num', cell: (i) => number(i.events.length) },
-    ], all, 'There is none yet.')),
+    ], all, readOnly ? 'None: nobody has kept one.' : 'None yet: choose events below, and keep them as a record.')),
     readOnly ? null : h('section', { class: 'card' }, h('h2', {}, 'Put events into a record'),
       about.n || about.c ? facts([['Name', about.n], ['Client', about.c]]) : null,
       h('form', { class: 'row', onsubmit: (event) => { event.preventDefault(); search(); } }, h('label', { for: 'about' }, 'Events with', q), h('button', {}, 'Search')),

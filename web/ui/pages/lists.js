@@ -18,7 +18,7 @@ export default async function lists(view, params, context) {
         (r) => (r.error ? `${r.name}: refused: ${r.error}` : r.changed ? `${r.name}: ${r.entries} entries, ${r.before} before` : `${r.name}: unchanged, ${r.entries} entries`));
       if (r) await load();
     });
-    const state = l.error ? h('span', { class: 'tag block' }, 'failing') : l.loaded ? h('span', { class: 'tag good' }, 'good') : h('span', { class: 'tag flag' }, 'no data yet');
+    const state = l.error ? h('span', { class: 'tag high' }, 'failing') : l.loaded ? h('span', { class: 'tag good' }, 'good') : h('span', { class: 'tag medium' }, 'no data yet');
     return h('section', { class: 'card' },
       h('h2', {}, l.name, ' ', state),
       l.error ? h('p', { class: 'bad' }, l.error, ' (', when(l.failed), '). What it had before serves on.') : null,
@@ -34,7 +34,7 @@ export default async function lists(view, params, context) {
 
   async function load() {
     const [all, allows] = await Promise.all([get('/api/v1/lists', signal), get('/api/v1/allow', signal)]);
-    put(listsOut, all.length ? h('div', { class: 'grid' }, all.map(row)) : h('p', { class: 'empty' }, 'No list is configured.'));
+    put(listsOut, all.length ? h('div', { class: 'grid' }, all.map(row)) : h('p', { class: 'empty' }, 'No list is configured: each under lists in the configuration is shown here, with its state, hits and rejected lines.'));
     put(allowsOut, table('Let through now', [
       { label: 'Name', kind: 'name', cell: (a) => nameLink(a.name) },
       { label: 'For', cell: (a) => a.client || 'everybody' },
@@ -48,7 +48,7 @@ export default async function lists(view, params, context) {
         });
         return end;
       } },
-    ], allows, 'Nothing is let through.'));
+    ], allows, readOnly ? 'None: every name gets what the policy says.' : 'None: every name gets what the policy says. A name can be let through here, on its page, or by weir allow.'));
   }
 
   put(view, h('h1', {}, 'Lists'), listsOut, h('p', {}),

@@ -20,7 +20,7 @@ export default async function live(view, params, { signal, say }) {
   const pause = h('button', { type: 'button', 'aria-pressed': 'false' }, 'Pause');
   const state = h('span', { class: 'soft' });
   const body = h('tbody', {});
-  const empty = h('p', { class: 'empty' }, 'Nothing has passed yet.');
+  const empty = h('p', { class: 'empty' }, 'Nothing has passed since this page was opened. Queries are shown as they come.');
   put(view, h('h1', {}, 'Live'),
     h('div', { class: 'row' },
       h('label', { class: 'check', for: 'only' }, only, 'Detections only'),

@@ -51,8 +51,8 @@ function lists(e) {
     { label: 'Rule', kind: 'name', cell: (l) => l.rule },
     { label: 'Does', cell: (l) => l.note || effects[l.effect] || l.effect },
     { label: 'Lines', cell: (l) => (l.lines ?? []).join(', ') },
-    { label: 'Says', cell: (l) => l.info },
-  ], e.lists ?? [], 'No list has it.'));
+    { label: 'Says', kind: 'text', cell: (l) => l.info },
+  ], e.lists ?? [], 'None: no list has this name, or one above it.'));
 }
 
 export default async function name(view, params, context) {
@@ -83,9 +83,9 @@ export default async function name(view, params, context) {
           { label: 'First', cell: (c) => when(c.time_first) },
           { label: 'Last', cell: (c) => when(c.time_last) },
           { label: 'Count', kind: 'num', cell: (c) => number(c.count) },
-        ], seen.clients, 'Nobody that is kept.')) : null),
+        ], seen.clients, 'Nobody: no query for it is kept.')) : null),
     h('p', {}),
-    seen ? card('Answers', table('Records of this name, from the passive DNS database', recordColumns, seen.records, 'None was seen.')) : null,
+    seen ? card('Answers', table('Records of this name, from the passive DNS database', recordColumns, seen.records, 'None: nobody asked for it, or it was blocked and so no server was asked.')) : null,
     others.length > 0 ? card('Names below', table('Records of names below it, 100 at most', recordColumns, others)) : null,
     seen?.pointing_here.length > 0 ? card('Pointing here', table('Records with this name as their data', recordColumns, seen.pointing_here)) : null,
     seen ? seen.addresses.filter((a) => a.names.length > 1).map((a) => card(`Also at ${a.address}`, table(`Records with the address ${a.address}`, recordColumns, a.names))) : null,
@@ -96,6 +96,6 @@ export default async function name(view, params, context) {
       { label: 'Score', kind: 'num', cell: (d) => score(d.score) },
       { label: 'Lists', cell: (d) => d.lists.join(', ') },
       { label: 'Queries', kind: 'num', cell: (d) => number(d.count) },
-    ], found.rows, 'None.')) : null,
+    ], found.rows, 'None: nothing spoke against it when it was asked for.')) : null,
     can('GET /api/v1/incidents') ? h('p', {}, link('incidents', { n: bare(n) }, 'Put this name into an incident record')) : null);
 }
