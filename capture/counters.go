@@ -105,6 +105,7 @@ type counters struct {
 	waiting           atomic.Int64
 	messages          atomic.Uint64
 	tcpMessages       atomic.Uint64
+	further           atomic.Uint64 // messages beyond the first of a packet
 	conflicts         atomic.Uint64
 	gaps              atomic.Uint64
 	lost              atomic.Uint64
@@ -131,7 +132,7 @@ const noTime = math.MinInt64
 
 // accounted is the packets whose fate is known or that wait for it.
 func (c *counters) accounted() uint64 {
-	n := c.messages.Load() - c.tcpMessages.Load() + c.segments.Load() + c.merged.Load() + uint64(max(0, c.waiting.Load()))
+	n := c.messages.Load() - c.tcpMessages.Load() - c.further.Load() + c.segments.Load() + c.merged.Load() + uint64(max(0, c.waiting.Load()))
 	for d := range c.drops {
 		n += c.drops[d].Load()
 	}
@@ -170,7 +171,7 @@ func moment(us int64) *time.Time {
 // each is all counters that only grow.
 func (c *counters) each(do func(n *atomic.Uint64)) {
 	for _, n := range [...]*atomic.Uint64{
-		&c.packets, &c.received, &c.merged, &c.segments, &c.messages, &c.tcpMessages, &c.conflicts, &c.gaps, &c.lost, &c.unfinished,
+		&c.packets, &c.received, &c.merged, &c.segments, &c.messages, &c.tcpMessages, &c.further, &c.conflicts, &c.gaps, &c.lost, &c.unfinished,
 		&c.queries, &c.responses, &c.otherOpcodes, &c.noQuestion, &c.quoted, &c.transactions, &c.answered, &c.unanswered,
 		&c.unmatched, &c.evicted, &c.panics, &c.duplicates, &c.multicast, &c.multicastRecorded,
 	} {
@@ -216,6 +217,7 @@ func (c *Capture) register(reg prometheus.Registerer) error {
 		{"weir_capture_kernel_packets_total", "Packets that passed the kernel's filter on interfaces, by the kernel's own count.", func(n *counters) *atomic.Uint64 { return &n.received }},
 		{"weir_capture_messages_total", "DNS messages found.", func(n *counters) *atomic.Uint64 { return &n.messages }},
 		{"weir_capture_tcp_messages_total", "DNS messages found in TCP streams.", func(n *counters) *atomic.Uint64 { return &n.tcpMessages }},
+		{"weir_capture_further_messages_total", "DNS messages beyond the first of a packet.", func(n *counters) *atomic.Uint64 { return &n.further }},
 		{"weir_capture_transactions_total", "Transactions handed to the records.", func(n *counters) *atomic.Uint64 { return &n.transactions }},
 		{"weir_capture_unanswered_total", "Queries that got no response in time.", func(n *counters) *atomic.Uint64 { return &n.unanswered }},
 		{"weir_capture_unmatched_total", "Responses to no query that waited.", func(n *counters) *atomic.Uint64 { return &n.unmatched }},

@@ -43,18 +43,21 @@ type decoder struct {
 
 	// What was found; which of them, tcp says.
 	tcp      bool
-	quoting  bool // it is inside of an ICMP error, and nothing of it is to be remembered
+	quoting  bool   // it is inside of an ICMP error or a sample, and nothing of it is to be remembered
+	further  uint64 // messages beside it that are quoted too
 	datagram datagram
 	segment  segment
 
 	unstuffed []byte // scratch
+	inflater  inflater
+	inflated  bool // its memory is in use
 	name      [dnsname.MaxWire]byte
 }
 
 // decode finds the UDP datagram or the TCP segment of p on a DNS port, or says
 // why there is none for us.
 func (d *decoder) decode(p *packet) drop {
-	d.now, d.left, d.tcp, d.quoting, d.net, d.ident = p.time, maxNested, false, false, 0, 0
+	d.now, d.left, d.tcp, d.quoting, d.inflated, d.further, d.net, d.ident = p.time, maxNested, false, false, false, 0, 0, 0
 	if p.link == linkCooked {
 		return d.cooked(p)
 	}

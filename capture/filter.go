@@ -121,7 +121,7 @@ func (a *assembler) etherType(s filterSpec, off uint32, first, last bool) {
 
 // network sorts the IP packets at off.
 func (a *assembler) network(s filterSpec, off uint32) {
-	tunnels := []uint32{protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS, protoEthernet}
+	tunnels := []uint32{protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoIPComp, protoMPLS, protoEthernet}
 	a.label(at("ipv4", off))
 	a.add(bpf.LoadAbsolute{Off: off + 9, Size: 1})
 	if s.tunnels {

@@ -32,8 +32,14 @@ func (d *decoder) icmp(proto uint8, b []byte) drop {
 		return dropProtocol
 	}
 	d.quoting = true
+	return d.quoted(d.ip(quoted))
+}
+
+// quoted is what became of a quoted packet: a message counts, of TCP one that a
+// segment begins with.
+func (d *decoder) quoted(why drop) drop {
 	switch {
-	case d.ip(quoted) != 0:
+	case why != 0:
 		return dropProtocol
 	case d.tcp && begins(d.segment.data, fromEither, &d.name) == beginsSo:
 		d.found(d.segment.data[prefixSize:], d.segment.src.Port(), d.segment.dst.Port(), addresses{d.segment.src.Addr(), d.segment.dst.Addr()})

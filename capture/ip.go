@@ -20,6 +20,7 @@ const (
 	protoICMPv6   = 58
 	protoOptions  = 60
 	protoEtherIP  = 97
+	protoIPComp   = 108
 	protoSCTP     = 132
 	protoMobility = 135
 	protoUDPLite  = 136
@@ -163,7 +164,7 @@ func (d *decoder) idle(proto uint8, b []byte) drop {
 			return 0
 		}
 		return dropUDPOther
-	case protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS, protoEthernet, protoICMP, protoICMPv6, protoSCTP,
+	case protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS, protoEthernet, protoIPComp, protoICMP, protoICMPv6, protoSCTP,
 		protoHopByHop, protoRouting, protoOptions, protoMobility, protoHIP, protoShim6, protoAH, protoFragment:
 		return 0
 	}

@@ -195,42 +195,6 @@ func (d *decoder) pktap(b []byte) drop {
 	return d.nested(func() drop { return d.link(link, b[n:]) })
 }
 
-// Record types of ERF (Endace), those with other time stamps and colours
-// included.
-const (
-	erfHDLC, erfEthernet, erfAAL5                               = 1, 2, 4
-	erfColorHDLC, erfColorEthernet, erfDSMHDLC, erfDSMEthernet  = 10, 11, 15, 16
-	erfColorHashHDLC, erfColorHashEthernet, erfIPv4Rec, erfIPv6 = 19, 20, 22, 23
-)
-
-// erf is Endace's record: a header, further headers of eight octets as long as
-// there are more, and a frame.
-func (d *decoder) erf(b []byte) drop {
-	const header, typeAt, more, extension, pad, cell = 16, 8, 0x80, 8, 2, 4
-	if len(b) < header {
-		return dropLinkShort
-	}
-	kind := b[typeAt]
-	b = b[header:]
-	for next := kind; next&more != 0; b = b[extension:] {
-		if len(b) < extension {
-			return dropLinkShort
-		}
-		next = b[0]
-	}
-	switch kind &^ more {
-	case erfEthernet, erfColorEthernet, erfDSMEthernet, erfColorHashEthernet:
-		return behind(b, pad, d.ethernet)
-	case erfHDLC, erfColorHDLC, erfDSMHDLC, erfColorHashHDLC:
-		return d.link(linkCHDLC, b)
-	case erfAAL5:
-		return behind(b, cell, d.llc)
-	case erfIPv4Rec, erfIPv6:
-		return d.ip(b)
-	}
-	return dropNotIP
-}
-
 // ax25 is a frame of amateur packet radio: addresses of seven octets, the last
 // of which is odd, control, and a protocol.
 func (d *decoder) ax25(b []byte) drop {

@@ -71,8 +71,8 @@ func (c *Capture) readFile(ctx context.Context, path string) error {
 	return c.read(ctx, path, f)
 }
 
-// Read reads a capture from r: pcap or pcapng in either byte order, or one of
-// them in gzip or zstd, by magic number. At its end, and at an error, queries that
+// Read reads a capture from r: pcap or pcapng in either byte order, snoop, ERF,
+// frames of dnstap, or one of them in gzip, zstd or LZ4, by magic number. At its end, and at an error, queries that
 // still wait are unanswered. A capture that ends inside of a packet, as one
 // does whose writer was stopped, is no error: what is missing counts as one
 // packet, dropped. Read returns between two packets when ctx ends; it cannot

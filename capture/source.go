@@ -2,6 +2,7 @@ package capture
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 )
 
 // source yields packets: io.EOF at the end, io.ErrUnexpectedEOF if that comes
@@ -29,6 +31,7 @@ const (
 	magicPcapng    = 0x0a0d0d0a
 	magicGzip      = 0x1f8b // two octets
 	magicZstd      = 0x28b52ffd
+	magicLZ4       = 0x04224d18
 	magicFrames    = 0 // the escape in front of a control frame
 )
 
@@ -43,11 +46,26 @@ const (
 	maxZstdWindow = 128 << 20
 )
 
-// ErrFormat means that a file is no capture.
-var ErrFormat = errors.New("neither pcap nor pcapng nor dnstap")
+// ErrFormat means that a file is no capture, or of a format that is not read.
+var ErrFormat = errors.New("neither pcap, pcapng, snoop, ERF nor dnstap")
 
-// openSource looks at the magic number, below gzip or
-// zstd if need be.
+// otherFormats are captures that are not read, by what they begin with.
+var otherFormats = [...]struct{ magic, name string }{
+	{"RTSS", "Microsoft's Network Monitor 1"},
+	{"GMBU", "Microsoft's Network Monitor 2"},
+	{"TRSNIFF data", "Network General's Sniffer for DOS"},
+	{"XCP\x00", "Network General's Sniffer for Windows"},
+	{"\x7fver", "WildPackets' EtherPeek"},
+	{"btsnoop\x00", "btsnoop, of Bluetooth"},
+	{"ObserverPktBuffer", "Network Instruments' Observer"},
+	{"iptrace ", "AIX' iptrace"},
+	{"NetS", "Citrix' NetScaler"},
+	{"\xaa\xaa\xaa\xaa", "InfoVista's 5View"},
+	{"\xfd7zXZ\x00", "xz"},
+	{"BZh", "bzip2"},
+}
+
+// openSource looks at the magic number, below gzip, zstd or LZ4 if need be.
 func openSource(r io.Reader) (source, error) {
 	b := bufio.NewReaderSize(r, readBuffer)
 	if head, err := b.Peek(2); err == nil && binary.BigEndian.Uint16(head) == magicGzip {
@@ -63,6 +81,8 @@ func openSource(r io.Reader) (source, error) {
 			return nil, fmt.Errorf("zstd: %w", err)
 		}
 		b = bufio.NewReaderSize(z, readBuffer)
+	} else if err == nil && binary.BigEndian.Uint32(head) == magicLZ4 {
+		b = bufio.NewReaderSize(lz4.NewReader(b), readBuffer)
 	}
 	head, err := b.Peek(4)
 	if err != nil {
@@ -80,6 +100,24 @@ func openSource(r io.Reader) (source, error) {
 		return newPcapng(b)
 	case magicFrames:
 		return newTapFile(b)
+	}
+	return otherSource(b)
+}
+
+// otherSource is one of the formats without a magic number of four octets.
+func otherSource(b *bufio.Reader) (source, error) {
+	const longest = 20
+	head, _ := b.Peek(longest) // what there is of it
+	if bytes.HasPrefix(head, []byte(magicSnoop)) {
+		return newSnoop(b)
+	}
+	for _, f := range otherFormats {
+		if bytes.HasPrefix(head, []byte(f.magic)) {
+			return nil, fmt.Errorf("%w but %s: make it a pcapng first", ErrFormat, f.name)
+		}
+	}
+	if isERF(b) {
+		return &erfFile{r: b}, nil
 	}
 	return nil, ErrFormat
 }

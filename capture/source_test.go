@@ -19,6 +19,7 @@ import (
 	"github.com/gopacket/gopacket/pcapgo"
 	"github.com/klauspost/compress/zstd"
 	"github.com/miekg/dns"
+	"github.com/pierrec/lz4/v4"
 	"github.com/weirdns/weir/capture"
 )
 
@@ -98,6 +99,16 @@ func zstandard(tb testing.TB, data []byte) []byte {
 	return w.EncodeAll(data, nil)
 }
 
+func fourZ(tb testing.TB, data []byte) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	w := lz4.NewWriter(&b)
+	if _, err := w.Write(data); err != nil || w.Close() != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 func TestEveryFileFormatGivesTheSame(t *testing.T) {
 	frames := someFrames(t)
 	files := map[string][]byte{
@@ -112,6 +123,7 @@ func TestEveryFileFormatGivesTheSame(t *testing.T) {
 	for name, file := range maps.Clone(files) {
 		files[name+", gzip"] = zipped(t, file)
 		files[name+", zstd"] = zstandard(t, file)
+		files[name+", LZ4"] = fourZ(t, file)
 	}
 	_, want := read(t, files["pcap, nanoseconds"], nil)
 	for name, file := range maps.Clone(files) {
@@ -221,7 +233,7 @@ func TestADamagedCaptureSaysWhere(t *testing.T) {
 
 func TestWhatIsNoCaptureIsRefused(t *testing.T) {
 	for name, data := range map[string][]byte{
-		"zstd of text": zstandard(t, []byte("some text")), "empty": nil, "three octets": []byte("abc"), "text": []byte("time,client\n1,2\n"), "gzip of text": zipped(t, []byte("some text")),
+		"zstd of text": zstandard(t, []byte("some text")), "LZ4 of text": fourZ(t, []byte("some text")), "text as long as a record of ERF claims to be": bytes.Repeat([]byte("some text and more of it\n"), 10000), "empty": nil, "three octets": []byte("abc"), "text": []byte("time,client\n1,2\n"), "gzip of text": zipped(t, []byte("some text")),
 	} {
 		c, _ := newCapture(t, nil)
 		err := c.Read(t.Context(), bytes.NewReader(data))
@@ -230,6 +242,9 @@ func TestWhatIsNoCaptureIsRefused(t *testing.T) {
 		}
 	}
 	c, _ := newCapture(t, nil)
+	if err := c.Read(t.Context(), strings.NewReader("GMBU\x00\x02\x01\x00 and more")); !errors.Is(err, capture.ErrFormat) || !strings.Contains(err.Error(), "Network Monitor 2") {
+		t.Errorf("a format that is known and not read: %v", err)
+	}
 	if err := c.ReadFile(t.Context(), filepath.Join(t.TempDir(), "missing")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("missing file: %v", err)
 	}

@@ -29,6 +29,8 @@ func (d *decoder) transport(proto uint8, b []byte, missing int, a addresses) dro
 		return d.udpLite(b, a)
 	case protoSCTP:
 		return d.sctp(b, a)
+	case protoIPComp:
+		return within(dropTunnel, d.ipComp(b, missing, a))
 	case protoAH: // in IPv4 no extension header, but like one
 		return d.extensions(proto, b, missing, a)
 	case protoICMP, protoICMPv6:

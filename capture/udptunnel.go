@@ -18,6 +18,7 @@ const (
 	portAYIYA    = 5072
 	portCAPWAP   = 5247
 	portGeneve   = 6081
+	portSFlow    = 6343
 	portMPLS     = 6635
 	portSCTP     = 9899
 	portVXLANLx  = 8472  // Linux' own
@@ -30,13 +31,13 @@ const (
 // tunnelPorts are those that the kernel's filter lets through.
 var tunnelPorts = [...]uint16{
 	portMobileIP, portL2TP, portGTPC, portGTPU, portAMT, portGTPOld, portTeredo, portLISP, portGRE, portVXLAN, portVXLANLx, portVXLANGPE, portAYIYA,
-	portCAPWAP, portGeneve, portMPLS, portSCTP, portLLCFirst, portLLCFirst + 1, portLLCFirst + 2, portLLCFirst + 3, portLLCLast, portLWAPP, portTZSP,
+	portCAPWAP, portGeneve, portSFlow, portMPLS, portSCTP, portLLCFirst, portLLCFirst + 1, portLLCFirst + 2, portLLCFirst + 3, portLLCLast, portLWAPP, portTZSP,
 }
 
 func tunnelPort(p uint16) bool {
 	switch p {
 	case portMobileIP, portL2TP, portGTPC, portGTPU, portAMT, portGTPOld, portTeredo, portLISP, portGRE, portVXLAN, portVXLANLx, portVXLANGPE, portAYIYA,
-		portCAPWAP, portGeneve, portMPLS, portSCTP, portLWAPP, portTZSP:
+		portCAPWAP, portGeneve, portSFlow, portMPLS, portSCTP, portLWAPP, portTZSP:
 		return true
 	}
 	return p >= portLLCFirst && p <= portLLCLast
@@ -75,6 +76,8 @@ func (d *decoder) tunnelled(port uint16, b []byte, a addresses) drop {
 		return d.l2tp(b)
 	case portGRE: // RFC 8086
 		return d.gre(b)
+	case portSFlow:
+		return d.sFlow(b)
 	case portMPLS: // RFC 7510
 		return d.mpls(b)
 	case portLISP: // RFC 9300, section 5.1

@@ -88,10 +88,11 @@ func (w *worker) packet(p *packet) {
 	w.counts.seen(p.time)
 	switch why := w.decode(p); why {
 	case 0:
-		w.counts.messages.Add(1)
+		w.counts.messages.Add(1 + w.decoder.further)
 		w.expire()
 		if w.decoder.quoting {
-			w.counts.quoted.Add(1)
+			w.counts.quoted.Add(1 + w.decoder.further)
+			w.counts.further.Add(w.decoder.further)
 			return
 		}
 		if w.recents.again(&w.decoder.datagram, w.decoder.ident) {

@@ -29,7 +29,7 @@ import (
 // output for "-"; from interfaces, without any, the records of the
 // configuration.
 type sniffCmd struct {
-	Read          string        `short:"r" placeholder:"FILE" help:"Capture to read, or a folder of them: pcap or pcapng, plain, gzip or zstd; \"-\" is standard input."`
+	Read          string        `short:"r" placeholder:"FILE" help:"Capture to read, or a folder of them: pcap, pcapng, snoop or ERF, plain, gzip, zstd or LZ4; \"-\" is standard input."`
 	Input         string        `arg:"" optional:"" name:"file" help:"The same, without the flag."`
 	Interface     []string      `short:"i" placeholder:"NAME" sep:"none" help:"Interface to read; may be repeated. Overrides capture.live.interfaces."`
 	Dnstap        []string      `placeholder:"ADDR" sep:"none" help:"Take dnstap from resolvers at unix:PATH or tcp:IP:PORT; may be repeated. Overrides capture.dnstap.listen."`

@@ -110,6 +110,7 @@ var home = map[string]string{
 	"github.com/prometheus/client_golang/prometheus/promhttp": "web",
 	"github.com/quic-go/quic-go":                              "internal/quicdns", // both ends of DNS over QUIC, and HTTP/3 upstream
 	"golang.org/x/term":                                       "top",
+	"github.com/pierrec/lz4/v4":                               "capture",          // what tshark reads; Parquet and Kafka bring it anyway
 	"golang.org/x/net/ipv4":                                   "internal/quicdns", // how quic-go reads a socket
 }
 

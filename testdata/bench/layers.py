@@ -336,6 +336,9 @@ def layers():
     yield "l2tpv3_ip_hdlc", *raw(ip4(115, be32(1) + b"\x0f\0\x08\0" + D4))
     yield "esp_null", *raw(ip4(50, be32(1, 1) + D4 + b"\1\2\2\4" + bytes(12)))
     yield "ipcomp", *raw(ip4(108, b"\x11\0" + be16(2) + zlib.compress(D)[2:-4]))
+    yield "ipcomp_ipv6", *raw(ip6(108, b"\x11\0" + be16(0x1234) + zlib.compress(D)[2:-4]))
+    yield "ipcomp_ip", *raw(ip4(108, b"\4\0" + be16(2) + zlib.compress(D4)[2:-4]))
+    yield "ipcomp_raw", *raw(ip4(108, b"\x11\0" + be16(2) + D))
     yield "minenc", *raw(ip4(55, b"\x11\0" + be16(0) + b"\xc6\x33\x64\x35" + D))
     # GRE
     for name, b in (("ip", be16(0, 0x800) + D4), ("ip6", be16(0, 0x86DD) + D6), ("key_seq", be16(0x3000, 0x800) + be32(1, 1) + D4), ("checksum", be16(0x8000, 0x800) + be32(0) + D4),
@@ -396,7 +399,18 @@ def layers():
     yield "mip_udp", *over(434, b"\x04\x04\0\0" + D4)
     yield "socks_udp", *over(1080, b"\0\0\0\1\xc6\x33\x64\x35\0\x35" + QUERY)
     yield "stun_channel", *over(3478, be16(0x4000, len(QUERY)) + QUERY)
-    yield "sflow", *over(6343, be32(5, 1) + b"\xc0\0\2\1" + be32(0, 1, 1, 1) + be32(1, 32 + 8 + 16 + len(E4) + (-len(E4) % 4), 1, 1, 1, 1, 0, 1, 2, 1) + be32(1, 16 + len(E4) + (-len(E4) % 4), 1, len(E4) + 4, 4, len(E4)) + E4 + bytes(-len(E4) % 4))
+    pad = lambda b: b + bytes(-len(b) % 4)
+    raw_header = lambda kind, b: be32(1, 16 + len(pad(b)), kind, len(b) + 4, 4, len(b)) + pad(b)
+    flow = lambda *records: be32(1, 32 + sum(map(len, records)), 1, 1, 1, 1, 0, 1, 2, len(records)) + b"".join(records)
+    expanded = lambda *records: be32(3, 44 + sum(map(len, records)), 1, 0, 1, 1, 1, 0, 0, 1, 0, 2, len(records)) + b"".join(records)
+    sflow = lambda *samples, agent=be32(1) + b"\xc0\0\2\1": over(6343, be32(5) + agent + be32(0, 1, 1, len(samples)) + b"".join(samples))
+    yield "sflow", *sflow(flow(raw_header(1, E4)))
+    yield "sflow_6", *sflow(flow(raw_header(1, E6)), agent=be32(2) + bytes(16))
+    yield "sflow_cut", *sflow(flow(raw_header(1, E4[:60])))
+    yield "sflow_ip", *sflow(flow(raw_header(11, D4)), expanded(raw_header(12, D6)))
+    yield "sflow_three", *sflow(flow(raw_header(1, E4)), be32(2, 12) + be32(1, 1, 0), expanded(be32(1001, 16, 1, 0, 2, 0), raw_header(1, E6)), flow(raw_header(1, eth(0x0800, ip4(6, tcp(be16(len(QUERY)) + QUERY))))))
+    yield "sflow_ppp", *sflow(flow(raw_header(7, b"\xff\x03\0\x21" + D4)), flow(raw_header(13, be32(0x00001140) + D4)))
+    yield "sflow_4", *over(6343, be32(4, 1) + b"\xc0\0\2\1" + be32(1, 1, 1))
     yield "tipc_ip", *ether(0x88CA, be32(0x40000000 | len(D4) + 24) + be32(0, 1, 0, 0, 0) + D4)
     yield "gsmtap", *over(4729, b"\2\4\1\0" + bytes(12) + D4)
     yield "bfd_none", *over(3784, QUERY)
@@ -513,7 +527,32 @@ def files():
     yield "ng_section_length", block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, len(interface(1) + enhanced(0, E4)))) + interface(1) + enhanced(0, E4)
     yield "ng_minor_2", block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 2, -1)) + interface(1) + enhanced(0, E4)
     yield "ng_cut", section() + interface(1) + enhanced(0, E4) + enhanced(0, E6)[:50]
+    yield "snoop_eth", snoop(4, [E4, E6])
+    yield "snoop_802.3", snoop(0, [MACS + be16(len(L4)) + L4])
+    yield "snoop_snap", snoop(4, [(E4[:60], len(E4))])
+    yield "snoop_fddi", snoop(8, [b"\x50" + MACS + L4])
+    yield "snoop_token_ring", snoop(2, [b"\x10\x40" + MACS + L4])
+    yield "erf_file_eth", erf(2, [E4, E6])
+    yield "erf_file_ip", erf(22, [D4])
+    yield "erf_file_pad", erf(48, [b""]) + erf(2, [E4])
     yield "ng_caplen_over_len", section() + interface(1) + block(6, struct.pack("<IIIII", 0, 0x60000, 1, len(E4), 20) + E4)
+
+
+def snoop(link, packets):
+    b = b"snoop\0\0\0" + be32(2, link)
+    for p in packets:
+        p, n = p if isinstance(p, tuple) else (p, len(p))
+        pad = -len(p) % 4
+        b += be32(n, len(p), 24 + len(p) + pad, 0, 1772366400, 1000) + p + bytes(pad)
+    return b
+
+
+def erf(kind, packets):
+    b = b""
+    for i, p in enumerate(packets):
+        p = (b"\0\0" + p) if kind == 2 else p
+        b += struct.pack("<Q", 1772366400 + i << 32 | 1 << 31) + bytes([kind, 4]) + be16(16 + len(p), 0, len(p)) + p
+    return b
 
 
 def text(binary):

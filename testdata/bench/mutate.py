@@ -107,7 +107,7 @@ def find_ip(link, b):
         while kind in (0x8100, 0x88A8) and at + 4 <= len(b):
             kind, at = struct.unpack_from(">H", b, at + 2)[0], at + 4
         at = at if kind in (0x800, 0x86DD) else None
-    if at is None or len(b) < at + 40 or b[at] >> 4 not in (4, 6):
+    if at is None or len(b) < at + 20 or b[at] >> 4 not in (4, 6) or b[at] >> 4 == 6 and len(b) < at + 40:
         return None
     return at
 
@@ -244,14 +244,13 @@ def swapped(r, ps):
     for i in range(len(ps) - 1):
         if r.random() < 0.2:
             a, b = ps[i], ps[i + 1]
-            ps[i], ps[i + 1] = (a[0], *b[1:]), (b[0], *a[1:])
+            ps[i], ps[i + 1] = (a[0], *b[1:]), (a[0] + 1000, *a[1:])
     return ps
 
 
 def shuffled(r, ps):
-    at = [p[0] for p in ps]
     order = sorted(range(len(ps)), key=lambda i: i + r.uniform(0, 8))
-    return [(t, *ps[i][1:]) for t, i in zip(at, order)]
+    return [(ps[0][0] + k * 10**6, *ps[i][1:]) for k, i in enumerate(order)]
 
 
 def backward(r, ps):
@@ -369,6 +368,7 @@ def over_tcp(r, ps):
         at = 0
         while at < len(data):
             n = r.choice((1, 2, 3, 20, 100, 536, 1400, len(data)))
+            n = min(n, 60000)
             out.append(segment(seq + at, 0x18, data[at:at + n]))
             at += n
         if r.random() < 0.5:
@@ -385,8 +385,8 @@ def over_tcp_lossy(r, ps):
 
 
 def tunnelled(r, ps):
-    """In GRE, IP, VXLAN or MPLS."""
-    out = []
+    """In GRE, IP, VXLAN, MPLS or EtherIP."""
+    out, which = [], r.randrange(5)
     for p in ps:
         at = find_ip(p[1], p[2])
         if at is None or len(p[2]) != p[3]:
@@ -397,10 +397,10 @@ def tunnelled(r, ps):
         kind, proto = (0x800, 4) if v4 else (0x86DD, 41)
         ether = bytes(12) + struct.pack(">H", kind) + ip
         outer = lambda n, b: struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(b), 1, 0, 64, n, 0, b"\x0a\0\0\1", b"\x0a\0\0\2") + b
-        b = r.choice((
+        b = (
             lambda: outer(47, struct.pack(">HH", 0, kind) + ip), lambda: outer(proto, ip),
             lambda: outer(17, struct.pack(">HHHH", 50000, 4789, 16 + len(ether), 0) + b"\x08\0\0\0\0\0\1\0" + ether),
-            lambda: outer(137, b"\0\0\x11\x40" + ip), lambda: outer(97, b"\x30\0" + ether)))()
+            lambda: outer(137, b"\0\0\x11\x40" + ip), lambda: outer(97, b"\x30\0" + ether))[which]()
         out.append((p[0], 101, b, len(b)))
     return out
 
