@@ -32,7 +32,7 @@ func (r *Report) Find(f *detect.Finding) {
 	}
 	found := Found{Time: f.Time.UTC(), Kind: f.Kind.String(), Level: f.Level.String(), Evidence: map[string]string{}}
 	if f.Client.IsValid() {
-		found.Client = r.client(f.Client)
+		found.Client = r.show(f.Client)
 	}
 	if f.Name != nil {
 		found.Name = f.Name.String()

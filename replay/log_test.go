@@ -95,9 +95,12 @@ func TestOurOwnLogIsReadBack(t *testing.T) {
 }
 
 func TestWhatIsNoLogIsRefusedAndLongLinesAreCounted(t *testing.T) {
-	for _, text := range []string{"", "text\n", "{}\n", "[]\n"} {
-		if _, err := replay.Read(strings.NewReader(text), nil); !errors.Is(err, replay.ErrFormat) {
-			t.Errorf("%q: %v", text, err)
+	for text, want := range map[string]error{
+		"": replay.ErrEmpty, "\n": replay.ErrFormat, "text\n": replay.ErrFormat, "{}\n": replay.ErrFormat, "[]\n": replay.ErrFormat,
+		`{"rrname":"example.com","rrtype":"A","rdata":"192.0.2.1","count":1,"time_first":1,"time_last":2}`: replay.ErrSums,
+	} {
+		if _, err := replay.Read(strings.NewReader(text), nil); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", text, err, want)
 		}
 	}
 	s, err := replay.Read(strings.NewReader(zeekJSON+strings.Repeat("x", 3<<20)+"\n"), func(*detect.Transaction) {})
@@ -107,7 +110,15 @@ func TestWhatIsNoLogIsRefusedAndLongLinesAreCounted(t *testing.T) {
 }
 
 func FuzzRead(f *testing.F) {
-	for _, log := range []string{zeekTSV, zeekJSON, eve2, eve3} {
+	for _, log := range []string{
+		zeekTSV, zeekJSON, eve2, eve3,
+		query("01", 7, "a.example") + backwards(event("02", "dns", `"type":"answer","id":7,"rcode":"NOERROR","rrname":"a.example","rrtype":"A","rdata":"192.0.2.1"`)),
+		event("01", "alert", `"query":[{"type":"query","id":7,"rrname":"a.example","rrtype":"A"}]`),
+		`{"@timestamp":"2026-03-01T12:00:00Z","dns":{"question":{"name":"a.example","type":"TXT"},"response_code":"NOERROR","answers":[{"type":"TXT","data":"\\# 2 0161"}]}}`,
+		`{"class_uid":4003,"time":1772366400250,"query":{"hostname":"a.example","type":"A"},"rcode":"NOERROR","answers":[{"type":"A","rdata":"192.0.2.1"}]}`,
+		"time,client,transport,qname,qtype,qclass,rcode,answers\n2026-03-01T12:00:00Z,192.0.2.0/24,udp,a.example,A,IN,NOERROR,CNAME b. | A 192.0.2.1\n",
+		"frame_time,unix_tstamp,ip_dst,dns_qry_name,dns_qry_class,dns_qry_type,dns_qry_rcode\nx,1772366400,192.0.2.1,a.example,0x1,1,0\n",
+	} {
 		f.Add(log)
 	}
 	f.Fuzz(func(t *testing.T, log string) {

@@ -2,15 +2,11 @@ package replay
 
 import (
 	"cmp"
-	"fmt"
 	"hash/maphash"
-	"io"
-	"maps"
 	"math"
 	"net/netip"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/weirdns/weir/detect"
@@ -56,13 +52,29 @@ func (c *Count) add(o Outcome) {
 	}
 }
 
+// ListCount is what a list did: Blocked and Alerted count the queries that it
+// decided, Hits those with an entry of it, whatever came of it. So a list that
+// others are quicker than, and one that lets pass, show what they are good for.
+type ListCount struct {
+	Count
+	Hits uint64 `json:"hits"`
+}
+
+// DayCount is a day's.
+type DayCount struct {
+	Count
+	Queries uint64 `json:"queries"`
+}
+
 // LevelCount is what of the traffic reached a level of the model.
 type LevelCount struct {
 	Queries uint64 `json:"queries"`
 	Domains uint64 `json:"domains"` // registered domains, each once
+	// Rate is the share of benign domains that score so high, as the model's card
+	// has it; null where the model states none.
+	Rate *float64 `json:"rate"`
 	// ExpectedFalse is how many of all scored domains would be at this level or
-	// above if all of them were benign: the rate of the model's card times their
-	// number. NaN, written null, where the model states none.
+	// above if all of them were benign: Rate times their number.
 	ExpectedFalse *float64 `json:"expected_false"`
 }
 
@@ -75,11 +87,14 @@ type Report struct {
 	Alerted      uint64                 `json:"alerted"`
 	BlockedNames uint64                 `json:"blocked_names"`
 	AlertedNames uint64                 `json:"alerted_names"`
-	Lists        map[string]*Count      `json:"lists"`   // by the list that decided
+	Allowed      uint64                 `json:"allowed"` // that an allow list, or a timed allow, let pass
+	Lists        map[string]*ListCount  `json:"lists"`
 	Origins      map[string]*Count      `json:"origins"` // by whose judgement it was
 	Levels       map[string]*LevelCount `json:"levels"`
-	Clients      map[string]*Count      `json:"clients"`
-	Days         map[string]*Count      `json:"days"` // UTC
+	ClientsSeen  uint64                 `json:"clients_seen"`   // each once
+	Clients      map[string]*Count      `json:"clients"`        // that anything would have happened to
+	NoClient     DayCount               `json:"without_client"` // queries of which it is not known who asked
+	Days         map[string]*DayCount   `json:"days"`           // UTC
 	Top          []TopName              `json:"names_hit"`
 	Findings     []Found                `json:"findings"` // in the order of the data
 	FirstQuery   *time.Time             `json:"first_query"`
@@ -87,9 +102,10 @@ type Report struct {
 	Overflow     uint64                 `json:"overflow"` // things not told apart since there were too many; 0: all figures are exact
 
 	names, domains map[uint64]struct{}
+	clients        map[uint64]struct{}
 	levelDomains   [detect.LevelHigh + 1]map[uint64]struct{}
 	hit            map[string]*TopName
-	client         func(netip.Addr) string
+	show           func(netip.Addr) string // "" where clients are not shown
 	seed           maphash.Seed
 }
 
@@ -111,11 +127,12 @@ const (
 	maxDays     = 1 << 12
 )
 
-// NewReport begins a report; client says how a client's address is shown.
+// NewReport begins a report; client says how a client's address is shown, "" if
+// not at all.
 func NewReport(client func(netip.Addr) string) *Report {
 	r := &Report{
-		Lists: map[string]*Count{}, Origins: map[string]*Count{}, Levels: map[string]*LevelCount{}, Clients: map[string]*Count{}, Days: map[string]*Count{},
-		names: map[uint64]struct{}{}, domains: map[uint64]struct{}{}, hit: map[string]*TopName{}, client: client, seed: maphash.MakeSeed(),
+		Lists: map[string]*ListCount{}, Origins: map[string]*Count{}, Levels: map[string]*LevelCount{}, Clients: map[string]*Count{}, Days: map[string]*DayCount{},
+		names: map[uint64]struct{}{}, domains: map[uint64]struct{}{}, clients: map[uint64]struct{}{}, hit: map[string]*TopName{}, show: client, seed: maphash.MakeSeed(),
 	}
 	for i := range r.levelDomains {
 		r.levelDomains[i] = map[uint64]struct{}{}
@@ -135,17 +152,18 @@ func (r *Report) distinct(set map[uint64]struct{}, wire []byte) {
 	set[hash] = struct{}{}
 }
 
-func counted(r *Report, m map[string]*Count, key string, most int, o Outcome) {
+// counter is the counter of key, made if it is new; nil if there are too many.
+func counter[C any](r *Report, m map[string]*C, key string, most int) *C {
 	c := m[key]
 	if c == nil {
 		if len(m) >= most {
 			r.Overflow++
-			return
+			return nil
 		}
-		c = new(Count)
+		c = new(C)
 		m[key] = c
 	}
-	c.add(o)
+	return c
 }
 
 // Add adds a query and its verdict.
@@ -171,27 +189,25 @@ func (r *Report) Add(q *detect.Query, v *detect.Verdict) {
 		}
 	}
 	o := OutcomeOf(v)
+	if day := counter(r, r.Days, q.Time.UTC().Format(time.DateOnly), maxDays); day != nil {
+		day.Queries++
+		day.add(o)
+	}
+	r.client(q, o)
+	r.lists(v, o)
+	if v.Origin == detect.OriginAllowList {
+		r.Allowed++
+	}
 	if o == Passed {
 		return
 	}
-	why := v.Origin.String()
-	switch v.Origin {
-	case detect.OriginBlockList:
-		if v.Decider < len(v.Matches) {
-			why = v.Matches[v.Decider].List
-		}
-		counted(r, r.Lists, why, math.MaxInt, o)
-	case detect.OriginModel:
-		why = "model, " + v.Level.String()
-	}
-	counted(r, r.Origins, v.Origin.String(), math.MaxInt, o)
-	counted(r, r.Clients, r.client(q.Client), maxClients, o)
-	counted(r, r.Days, q.Time.UTC().Format(time.DateOnly), maxDays, o)
+	counter(r, r.Origins, v.Origin.String(), math.MaxInt).add(o)
 	if o == Blocked {
 		r.Blocked++
 	} else {
 		r.Alerted++
 	}
+	why := why(v)
 	name := q.Name.String()
 	h := r.hit[name]
 	if h == nil {
@@ -208,10 +224,54 @@ func (r *Report) Add(q *detect.Query, v *detect.Verdict) {
 	}
 }
 
+// client counts by who asked.
+func (r *Report) client(q *detect.Query, o Outcome) {
+	if !q.Client.IsValid() {
+		r.NoClient.Queries++
+		r.NoClient.add(o)
+		return
+	}
+	addr := q.Client.As16()
+	r.distinct(r.clients, addr[:])
+	if shown := r.show(q.Client); o != Passed && shown != "" {
+		if c := counter(r, r.Clients, shown, maxClients); c != nil {
+			c.add(o)
+		}
+	}
+}
+
+// lists counts by list.
+func (r *Report) lists(v *detect.Verdict, o Outcome) {
+	for i := range v.Matches {
+		list := v.Matches[i].List
+		if slices.ContainsFunc(v.Matches[:i], func(m detect.Match) bool { return m.List == list }) {
+			continue // another entry of it
+		}
+		c := counter(r, r.Lists, list, math.MaxInt)
+		c.Hits++
+		if v.Origin == detect.OriginBlockList && v.Decider < len(v.Matches) && v.Matches[v.Decider].List == list {
+			c.add(o)
+		}
+	}
+}
+
+// why is what decided: the list, the model's level, or whose judgement it was.
+func why(v *detect.Verdict) string {
+	switch {
+	case v.Origin == detect.OriginBlockList && v.Decider < len(v.Matches):
+		return v.Matches[v.Decider].List
+	case v.Origin == detect.OriginModel && v.Action != detect.Pass:
+		return "model, " + v.Level.String()
+	case v.Origin == detect.OriginModel || v.Origin == detect.OriginNone:
+		return ""
+	}
+	return v.Origin.String()
+}
+
 // Finish works out what is known at the end only, with the rates of a model's
 // levels; top bounds the names that are shown.
 func (r *Report) Finish(thresholds []detect.Threshold, top int) {
-	r.Names, r.Domains = uint64(len(r.names)), uint64(len(r.domains))
+	r.Names, r.Domains, r.ClientsSeen = uint64(len(r.names)), uint64(len(r.domains)), uint64(len(r.clients))
 	for _, t := range thresholds {
 		c := r.Levels[t.Level.String()]
 		if c == nil {
@@ -219,8 +279,10 @@ func (r *Report) Finish(thresholds []detect.Threshold, top int) {
 			r.Levels[t.Level.String()] = c
 		}
 		c.Domains = uint64(len(r.levelDomains[t.Level]))
-		expected := t.FPR * float64(r.Domains)
-		c.ExpectedFalse = &expected
+		if rate := t.FPR; !math.IsNaN(rate) {
+			expected := rate * float64(r.Domains)
+			c.Rate, c.ExpectedFalse = &rate, &expected
+		}
 	}
 	r.BlockedNames, r.AlertedNames, r.Top = 0, 0, []TopName{}
 	for _, h := range r.hit {
@@ -236,62 +298,3 @@ func (r *Report) Finish(thresholds []detect.Threshold, top int) {
 	})
 	r.Top = r.Top[:min(top, len(r.Top))]
 }
-
-// Text writes the report for people.
-func (r *Report) Text(out io.Writer) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "queries\t%d\tof %d names, %d scored domains\n", r.Queries, r.Names, r.Domains)
-	if r.FirstQuery != nil {
-		fmt.Fprintf(w, "from\t%s\tto %s\n", r.FirstQuery.Format(time.RFC3339), r.LastQuery.Format(time.RFC3339))
-	}
-	fmt.Fprintf(w, "blocked\t%d\tof %d names\n", r.Blocked, r.BlockedNames)
-	fmt.Fprintf(w, "alerted\t%d\tof %d names: policy has an action, and only watches\n", r.Alerted, r.AlertedNames)
-	if r.Overflow > 0 {
-		fmt.Fprintf(w, "overflow\t%d\tthings were not told apart: figures by name, domain or client are too low\n", r.Overflow)
-	}
-	for _, part := range []struct {
-		title string
-		of    map[string]*Count
-	}{{"list", r.Lists}, {"origin", r.Origins}, {"day", r.Days}, {"client", r.Clients}} {
-		if len(part.of) == 0 {
-			continue
-		}
-		fmt.Fprintf(w, "\n%s\tblocked\talerted\n", part.title)
-		keys := slices.Sorted(maps.Keys(part.of))
-		if part.title == "client" {
-			slices.SortStableFunc(keys, func(a, b string) int {
-				x, y := part.of[a], part.of[b]
-				return cmp.Compare(y.Blocked+y.Alerted, x.Blocked+x.Alerted)
-			})
-		}
-		for i, key := range keys {
-			if i == maxShownRows {
-				fmt.Fprintf(w, "... and %d more\n", len(keys)-i)
-				break
-			}
-			fmt.Fprintf(w, "%s\t%d\t%d\n", key, part.of[key].Blocked, part.of[key].Alerted)
-		}
-	}
-	if len(r.Levels) > 0 {
-		fmt.Fprintf(w, "\nmodel, level or above\tqueries\tdomains\tfalse alarms to expect, if all were benign\n")
-		for l := detect.LevelLow; l <= detect.LevelHigh; l++ {
-			if c := r.Levels[l.String()]; c != nil {
-				expected := "unknown"
-				if c.ExpectedFalse != nil {
-					expected = fmt.Sprintf("%.2g domains", *c.ExpectedFalse)
-				}
-				fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", l, c.Queries, c.Domains, expected)
-			}
-		}
-	}
-	if len(r.Top) > 0 {
-		fmt.Fprintf(w, "\nname\tqueries\toutcome\twhy\n")
-		for _, n := range r.Top {
-			fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", n.Name, n.Queries, n.Outcome, n.Why)
-		}
-	}
-	r.findings(w)
-	return w.Flush()
-}
-
-const maxShownRows = 50

@@ -108,6 +108,16 @@ func (d *detection) load() error {
 	return d.cfg.located(exitWith(exitIntegrity, d.lists.Load()))
 }
 
+// withoutData are the lists that judge nothing, since nothing of them is at hand.
+func (d *detection) withoutData() (names []string) {
+	for _, l := range d.lists.Status() {
+		if l.Loaded.IsZero() {
+			names = append(names, l.Name)
+		}
+	}
+	return names
+}
+
 // models are those of a configuration. Either may be nil.
 type models struct{ live, shadow *detect.Model }
 

@@ -2,17 +2,16 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
-	"path/filepath"
+	"slices"
 	"syscall"
 
-	"github.com/klauspost/compress/gzip"
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns/privacy"
@@ -23,9 +22,11 @@ import (
 
 // replayCmd says what a configuration would have done with past traffic.
 type replayCmd struct {
-	Files         []string     `arg:"" name:"file" help:"Captures, or DNS logs of weir, Zeek (TSV, JSON) or Suricata (EVE), plain or gzip; \"-\" is standard input, read as a capture."`
+	Files         []string     `arg:"" name:"file" help:"Captures (as for sniff), or DNS logs of weir (transactions in any format), Zeek (TSV, JSON) or Suricata (EVE), plain, gzip or zstd, or folders of them; \"-\" is standard input."`
 	Conf          string       `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
 	Compare       string       `placeholder:"FILE" help:"Another configuration: say what it would have done otherwise."`
+	Model         string       `placeholder:"DIR" help:"Folder of a model that judges instead of the configuration's."`
+	CompareModel  string       `placeholder:"DIR" help:"Folder of another model: say what it would have done otherwise, with the configuration of --compare or the same."`
 	Top           int          `default:"50" help:"How many names are listed."`
 	Unusual       int          `placeholder:"N" help:"List the N least usual of each day, too."`
 	JSON          bool         `name:"json" help:"Write one JSON object instead of text."`
@@ -45,6 +46,7 @@ func (c *replayCmd) Validate() error {
 
 // judge is one detection under trial.
 type judge struct {
+	name      string // its configuration, and its model
 	detection *detection
 	findings  *findings
 	unusual   *unusual.Tracker
@@ -57,48 +59,69 @@ type replayed struct {
 	Report     *replay.Report     `json:"report"`
 	Compared   *replay.Report     `json:"compared,omitempty"`
 	Difference *replay.Difference `json:"difference,omitempty"`
-	Unusual    []unusual.Ranking  `json:"unusual,omitempty"`
-	Captures   *capture.Summary   `json:"captures,omitempty"`
-	Logs       *replay.Stats      `json:"logs,omitempty"`
+	// NoData are lists that judged nothing, since nothing of them is on this
+	// machine.
+	NoData   []string          `json:"lists_without_data,omitempty"`
+	Unusual  []unusual.Ranking `json:"unusual,omitempty"`
+	Captures *capture.Summary  `json:"captures,omitempty"`
+	Logs     *replay.Stats     `json:"logs,omitempty"`
 }
 
-// Run replays the files.
+// Run replays the files. Where one cannot be read, or the run is interrupted,
+// the report is of what was read until then.
 func (c *replayCmd) Run(std stdio) error {
-	first, cfg, err := c.judge(c.Conf)
+	first, cfg, err := c.judge(c.Conf, c.Model)
 	if err != nil {
 		return err
 	}
 	r := &replayer{cmd: c, first: first}
-	if c.Compare != "" {
-		if r.second, _, err = c.judge(c.Compare); err != nil {
+	if c.Compare != "" || c.CompareModel != "" {
+		if r.second, _, err = c.judge(cmp.Or(c.Compare, c.Conf), c.CompareModel); err != nil {
 			return err
 		}
 		r.difference = replay.NewDifference()
 	}
-	log, err := newLogger(cfg.Log, std)
-	if err != nil {
+	if r.log, err = newLogger(cfg.Log, std); err != nil {
 		return err
 	}
-	if r.captures, err = capture.New(cfg.Capture, capture.Deps{Sinks: []detect.Sink{r}, Log: log, Registry: newRegistry()}); err != nil {
+	if r.captures, err = capture.New(cfg.Capture, capture.Deps{Sinks: []detect.Sink{r}, Log: r.log, Registry: newRegistry()}); err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	bar := newProgress(std.err, c.Files)
-	for _, file := range c.Files {
-		if err := r.file(ctx, file, std.in, bar); err != nil {
-			bar.end()
-			return err
+	sources, err := r.sources(c.Files)
+	if err != nil {
+		return err
+	}
+	r.bar = newProgress(std.err, sources)
+	for _, file := range sources {
+		if err = r.source(ctx, file, std.in); err != nil {
+			break
 		}
 	}
-	bar.end()
-	return r.write(std.out)
+	r.bar.end()
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted: the report is of what was read until then")
+	}
+	if err != nil && first.report.Queries == 0 {
+		return err
+	}
+	return errors.Join(err, r.write(std.out))
 }
 
-func (c *replayCmd) judge(conf string) (*judge, *config, error) {
-	cfg, err := loadConfig(conf)
+// judge makes the detection of a configuration, with another model if that is
+// not "".
+func (c *replayCmd) judge(conf, model string) (*judge, *config, error) {
+	cfg, err := loadConfigWith(conf, func(cfg *config) {
+		if model != "" {
+			cfg.Detect.Model.Path = model
+		}
+	})
 	if err != nil {
 		return nil, nil, err
+	}
+	if model != "" && !cfg.Detect.UsesModel() {
+		return nil, nil, exitWith(exitConfig, fmt.Errorf("detect.model.mode: off, so that the model in %s would judge nothing", model))
 	}
 	reg := newRegistry()
 	d, err := newDetection(cfg, zap.NewNop(), reg, nil)
@@ -109,7 +132,10 @@ func (c *replayCmd) judge(conf string) (*judge, *config, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	j := &judge{detection: d, report: replay.NewReport(guard.Text)}
+	j := &judge{name: cmp.Or(conf, "the defaults"), detection: d, report: replay.NewReport(guard.Text)}
+	if m := d.models.live; m != nil {
+		j.name += fmt.Sprintf(", model %s %s", m.Info().Name, m.Info().Version)
+	}
 	if j.findings, err = newFindings(cfg, d.detector, reg, false, []detect.FindingSink{j.report}, nil, guard); err != nil {
 		return nil, nil, err
 	}
@@ -127,13 +153,17 @@ type replayer struct {
 	first, second *judge // second may be nil
 	difference    *replay.Difference
 	captures      *capture.Capture
+	log           *zap.Logger
+	bar           *progress
 	logs          replay.Stats
+	found         []string // files that nobody named, but their folder
 	anyCapture    bool
 	anyLog        bool
 }
 
 // Record judges t as the resolver would have.
 func (r *replayer) Record(t *detect.Transaction) {
+	r.bar.query()
 	r.first.judge(t)
 	if r.second != nil {
 		r.second.judge(t)
@@ -157,98 +187,6 @@ func (j *judge) judge(t *detect.Transaction) {
 	j.report.Add(&t.Query, &j.verdict)
 }
 
-// file replays one file: a log if it begins like one, else a capture.
-func (r *replayer) file(ctx context.Context, path string, stdin io.Reader, bar *progress) error {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		r.anyCapture = true
-		return r.captures.ReadFile(ctx, path)
-	}
-	in := stdin
-	if path != "-" {
-		f, err := os.Open(filepath.Clean(path))
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = bar.read(f)
-	}
-	in = &interruptible{ctx, in}
-	b := bufio.NewReaderSize(in, 64<<10)
-	plain, isLog, err := asLog(b)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	if !isLog {
-		r.anyCapture = true
-		err := r.captures.Read(ctx, b)
-		var at *capture.FileError
-		if errors.As(err, &at) {
-			at.File = path
-		}
-		return err
-	}
-	r.anyLog = true
-	s, err := replay.Read(plain, r.Record)
-	r.logs.Lines += s.Lines
-	r.logs.Records += s.Records
-	r.logs.Other += s.Other
-	r.logs.Bad += s.Bad
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return nil
-}
-
-// interruptible ends a read between two when ctx ends.
-type interruptible struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (i *interruptible) Read(b []byte) (int, error) {
-	if err := i.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return i.r.Read(b)
-}
-
-// asLog looks whether a file begins as a log does, below gzip if need be; b is
-// left as it was for a capture.
-func asLog(b *bufio.Reader) (io.Reader, bool, error) {
-	text := func(head []byte) bool { return len(head) > 0 && (head[0] == '{' || head[0] == '#') }
-	head, err := b.Peek(2)
-	if err != nil || head[0] != 0x1f || head[1] != 0x8b {
-		return b, text(head), nil
-	}
-	// Enough of it to see the first octet; the file itself is read from its
-	// beginning by whoever it is for.
-	start, _ := b.Peek(b.Size())
-	z, err := gzip.NewReader(&prefixReader{start})
-	if err != nil {
-		return nil, false, fmt.Errorf("gzip: %w", err)
-	}
-	var first [1]byte
-	if _, err := io.ReadFull(z, first[:]); err != nil || !text(first[:]) {
-		return b, false, nil
-	}
-	whole, err := gzip.NewReader(b)
-	if err != nil {
-		return nil, false, fmt.Errorf("gzip: %w", err)
-	}
-	return whole, true, nil
-}
-
-type prefixReader struct{ b []byte }
-
-func (p *prefixReader) Read(b []byte) (int, error) {
-	if len(p.b) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(b, p.b)
-	p.b = p.b[n:]
-	return n, nil
-}
-
 // finish works out a judge's report.
 func (j *judge) finish(top int) *replay.Report {
 	var thresholds []detect.Threshold
@@ -261,10 +199,15 @@ func (j *judge) finish(top int) *replay.Report {
 }
 
 func (r *replayer) write(out io.Writer) error {
-	all := replayed{Report: r.first.finish(r.cmd.Top), Difference: r.difference}
+	all := replayed{Report: r.first.finish(r.cmd.Top), Difference: r.difference, NoData: r.first.detection.withoutData()}
 	if r.second != nil {
 		all.Compared = r.second.finish(r.cmd.Top)
 		r.difference.Finish(r.cmd.Top)
+		for _, list := range r.second.detection.withoutData() {
+			if !slices.Contains(all.NoData, list) {
+				all.NoData = append(all.NoData, list)
+			}
+		}
 	}
 	if r.first.unusual != nil {
 		var err error
@@ -285,10 +228,18 @@ func (r *replayer) write(out io.Writer) error {
 		enc.SetEscapeHTML(false)
 		return enc.Encode(all)
 	}
+	return r.text(out, &all)
+}
+
+// text writes the report for people.
+func (r *replayer) text(out io.Writer, all *replayed) error {
 	b := bufio.NewWriter(out)
+	if r.second != nil {
+		fmt.Fprintf(b, "--- first: %s\n\n", r.first.name)
+	}
 	errs := []error{all.Report.Text(b)}
 	if r.second != nil {
-		fmt.Fprintf(b, "\n--- %s\n\n", r.cmd.Compare)
+		fmt.Fprintf(b, "\n--- second: %s\n\n", r.second.name)
 		errs = append(errs, all.Compared.Text(b))
 		fmt.Fprintf(b, "\n--- difference\n\n")
 		errs = append(errs, r.difference.Text(b))
@@ -297,8 +248,16 @@ func (r *replayer) write(out io.Writer) error {
 		fmt.Fprintln(b)
 		errs = append(errs, rankingText(b, &all.Unusual[i]))
 	}
-	if r.anyLog && r.logs.Bad > 0 {
-		fmt.Fprintf(b, "\n%d of %d lines of logs could not be read\n", r.logs.Bad, r.logs.Lines)
+	for _, list := range all.NoData {
+		fmt.Fprintf(b, "\nlist %s judged nothing: nothing of it is on this machine. Its URL is asked by weir serve, which keeps a copy in state_dir\n", list)
+	}
+	if s := all.Logs; s != nil {
+		if s.Bad > 0 {
+			fmt.Fprintf(b, "\n%d of %d lines of logs could not be read\n", s.Bad, s.Lines)
+		}
+		if s.Networks > 0 {
+			fmt.Fprintf(b, "\n%d queries name the network of a client instead of its address: they were judged as those of its first address\n", s.Networks)
+		}
 	}
 	return errors.Join(append(errs, b.Flush())...)
 }

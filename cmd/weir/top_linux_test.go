@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// console is a terminal with weir top on it.
+// console is a terminal with weir on it.
 type console struct {
 	t      *testing.T
 	master *os.File
@@ -28,9 +28,15 @@ type console struct {
 	raw []byte
 }
 
-// openConsole makes a terminal of that size and runs the command on it, as its
-// session's own.
+// openConsole makes a terminal of that size and runs weir top on it.
 func openConsole(t *testing.T, width, height uint16, args ...string) *console {
+	t.Helper()
+	return onConsole(t, width, height, append([]string{"top"}, args...)...)
+}
+
+// onConsole makes a terminal of that size and runs weir on it, as its session's
+// own.
+func onConsole(t *testing.T, width, height uint16, args ...string) *console {
 	t.Helper()
 	bin, err := buildOnce()
 	if err != nil {
@@ -54,7 +60,7 @@ func openConsole(t *testing.T, width, height uint16, args ...string) *console {
 	}
 	t.Cleanup(func() { _ = c.slave.Close() })
 	c.resize(width, height)
-	c.cmd = exec.Command(bin, append([]string{"top"}, args...)...)
+	c.cmd = exec.Command(bin, args...)
 	c.cmd.Env = append(os.Environ(), "TERM=xterm", "NO_COLOR=")
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = c.slave, c.slave, c.slave
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
