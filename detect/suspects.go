@@ -2,6 +2,7 @@ package detect
 
 import (
 	"cmp"
+	"crypto/rand"
 	"maps"
 	"net/netip"
 	"slices"
@@ -28,11 +29,14 @@ const (
 // Suspects are registered domains that findings speak against, each for the
 // client that it was found with or for everybody, until a moment: what findings
 // have to say of later queries. Put among a Findings' sinks and a Detector's
-// Deps, it brings the one to the other. They are forgotten at a restart.
+// Deps, it brings the one to the other. AppendState and RestoreState have them
+// outlive a restart.
 type Suspects struct {
 	suffixes *dnsname.Suffixes
+	key      [16]byte // what clients are hashed with in the state; of the first run's
 
 	mu      sync.Mutex // guards changes
+	changes uint64
 	evicted uint64
 
 	current atomic.Pointer[map[string][]suspect] // by wire form; immutable
@@ -42,7 +46,8 @@ type Suspects struct {
 type suspect struct {
 	kind    FindingKind
 	enforce bool
-	client  netip.Addr // invalid: everybody
+	client  netip.Addr // invalid: everybody, or unknown since a restart
+	who     uint64     // hash of client; 0: everybody
 	since   time.Time
 	until   time.Time
 	info    string
@@ -51,6 +56,7 @@ type suspect struct {
 // NewSuspects makes an empty one and registers its metrics.
 func NewSuspects(suffixes *dnsname.Suffixes, reg prometheus.Registerer) *Suspects {
 	s := &Suspects{suffixes: suffixes}
+	_, _ = rand.Read(s.key[:]) // cannot fail
 	s.current.Store(&map[string][]suspect{})
 	reg.MustRegister(suspectsCollector{s})
 	return s
@@ -76,10 +82,9 @@ func (s *Suspects) Find(f *Finding) {
 	if name == nil {
 		return // a public suffix, or the root: nobody's own, and everybody's
 	}
-	one := suspect{
-		kind: f.Kind, enforce: f.Enforce, client: suspectedFor(f), since: f.Time, until: f.Until,
-		info: "found " + f.Time.UTC().Format(time.RFC3339) + ", until " + f.Until.UTC().Format(time.RFC3339),
-	}
+	one := suspect{kind: f.Kind, enforce: f.Enforce, client: suspectedFor(f), since: f.Time, until: f.Until}
+	one.who = s.hash(one.client)
+	one.describe()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := maps.Clone(*s.current.Load())
@@ -88,7 +93,7 @@ func (s *Suspects) Find(f *Finding) {
 	})
 	key := string(name)
 	kept := slices.DeleteFunc(slices.Clone(next[key]), func(o suspect) bool {
-		return o.kind == one.kind && o.client == one.client || !f.Time.Before(o.until)
+		return o.kind == one.kind && o.who == one.who || !f.Time.Before(o.until)
 	})
 	if len(kept) >= maxSuspectsEach {
 		kept = kept[1:]
@@ -98,7 +103,18 @@ func (s *Suspects) Find(f *Finding) {
 		s.evict(next)
 	}
 	next[key] = append(kept, one)
+	s.store(next)
+}
+
+// describe says what verdicts say of it.
+func (o *suspect) describe() {
+	o.info = "found " + o.since.UTC().Format(time.RFC3339) + ", until " + o.until.UTC().Format(time.RFC3339)
+}
+
+// store puts next in place; mu is held.
+func (s *Suspects) store(next map[string][]suspect) {
 	s.current.Store(&next)
+	s.changes++
 }
 
 // evict takes the domain out whose last finding began first; mu is held.
@@ -116,10 +132,14 @@ func (s *Suspects) evict(all map[string][]suspect) {
 
 // Keep forgets the findings that keep does not want, and blocks no more by those
 // that are not to be enforced any longer. Of a finding it is shown all but its level
-// and evidence, and who was found with a domain that everybody is suspected for.
+// and evidence, who was found with a domain that everybody is suspected for, and
+// whose address is unknown since a restart.
 func (s *Suspects) Keep(keep func(*Finding) (enforce, ok bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.any() {
+		return
+	}
 	next := map[string][]suspect{}
 	for name, all := range *s.current.Load() {
 		for _, one := range all {
@@ -130,17 +150,18 @@ func (s *Suspects) Keep(keep func(*Finding) (enforce, ok bool)) {
 			}
 		}
 	}
-	s.current.Store(&next)
+	s.store(next)
 }
 
 // Suspect is a registered domain that a finding speaks against.
 type Suspect struct {
-	Name    string
-	Kind    FindingKind
-	Client  netip.Addr // invalid: everybody
-	Since   time.Time
-	Until   time.Time
-	Enforce bool
+	Name     string
+	Kind     FindingKind
+	Everyone bool       // it is suspected whoever asks
+	Client   netip.Addr // else who; invalid: who did not do it again since a restart
+	Since    time.Time
+	Until    time.Time
+	Enforce  bool
 }
 
 // At are those of a moment, in the order of their ends.
@@ -148,12 +169,20 @@ func (s *Suspects) At(t time.Time) (out []Suspect) {
 	for name, all := range *s.current.Load() {
 		for _, one := range all {
 			if t.Before(one.until) {
-				out = append(out, Suspect{dnsname.Name(name).String(), one.kind, one.client, one.since.UTC(), one.until.UTC(), one.enforce})
+				out = append(out, Suspect{dnsname.Name(name).String(), one.kind, one.who == 0, one.client, one.since.UTC(), one.until.UTC(), one.enforce})
 			}
 		}
 	}
 	slices.SortFunc(out, func(a, b Suspect) int { return cmp.Or(a.Until.Compare(b.Until), cmp.Compare(a.Name, b.Name)) })
 	return out
+}
+
+// means says whether a suspect is one for a client.
+func (s *Suspects) means(o *suspect, client netip.Addr) bool {
+	if o.who == 0 || o.client.IsValid() {
+		return o.who == 0 || o.client == client
+	}
+	return o.who == s.hash(client)
 }
 
 // any says whether anything is suspected.
@@ -165,7 +194,7 @@ func (d *Detector) suspected(st *state, q *Query, registered dnsname.Name, v *Ve
 	all := (*d.deps.Suspects.current.Load())[string(registered)]
 	for i := range all {
 		one := &all[i]
-		if !q.Time.Before(one.until) || one.client.IsValid() && one.client != q.Client.Unmap().WithZone("") {
+		if !q.Time.Before(one.until) || !d.deps.Suspects.means(one, q.Client.Unmap().WithZone("")) {
 			continue
 		}
 		popular := st.popular.Has(registered)

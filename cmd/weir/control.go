@@ -33,6 +33,7 @@ func (s *service) routes() []web.Route {
 		s.listRoutes(),
 		s.allowRoutes(),
 		s.clientRoutes(),
+		s.suspectRoutes(),
 		s.explainRoutes(),
 		s.recordRoutes(),
 		s.dashboardRoutes(),

@@ -62,8 +62,12 @@ func newFindings(cfg *config, judge *detect.Detector, reg prometheus.Registerer,
 	return f, exitWith(exitConfig, err)
 }
 
-// keep has what the watcher knows outlive a restart.
+// keep has what the watcher knows outlive a restart, and what it has found of
+// domains.
 func (f *findings) keep(cfg *config, log *zap.Logger, reg prometheus.Registerer) {
+	suspects := newSuspectKeeper(cfg.StateDir, f.suspects, log.Named("behaviour"), reg)
+	f.judge(cfg) // the configuration may be another than it was
+	f.tasks = append(f.tasks, task{"suspects", suspects.run})
 	if cfg.Detect.Behaviour.Infected.Mode != detect.ModeOff {
 		k := newWatchKeeper(cfg.StateDir, f.watch, log.Named("behaviour"), reg)
 		f.tasks = append(f.tasks, task{"behaviour", k.run})
@@ -74,6 +78,11 @@ func (f *findings) keep(cfg *config, log *zap.Logger, reg prometheus.Registerer)
 func (f *findings) reload(cfg *config) {
 	f.all.SetMutes(cfg.Detect.Behaviour.Mute)
 	f.watch.Reload(cfg.Detect.Behaviour)
+	f.judge(cfg)
+}
+
+// judge has suspects be what a configuration says of them.
+func (f *findings) judge(cfg *config) {
 	f.suspects.Keep(func(one *detect.Finding) (enforce, ok bool) {
 		_, enforce = cfg.Detect.Behaviour.EnforcedFrom(one.Kind)
 		return enforce, !f.all.Muted(one)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -85,6 +86,43 @@ func TestATunnelIsBlockedWhereThatIsWanted(t *testing.T) {
 			t.Errorf("%s: %q", series, got)
 		}
 	}
+	listed := func(say string) {
+		t.Helper()
+		if out, _ := weir(t, exitOK, "suspects", "--state", state); !strings.Contains(out, "example.com  tunnel") || !strings.Contains(out, "enforce") {
+			t.Errorf("%s, weir suspects says\n%s", say, out)
+		}
+	}
+	listed("at first")
+	p.stop()
+	serve := func() *process {
+		return startWeir(t, "-c", conf, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
+	}
+	p = serve()
+	listed("after a restart")
+	if got := ask("example.com"); got.Rcode != dns.RcodeNameError {
+		t.Errorf("after a restart the tunnel goes on: %s", dns.RcodeToString[got.Rcode])
+	}
+	p.stop()
+	// Before a start as before a reload: what is not to be blocked any longer is not.
+	writeFile(t, conf, strings.Replace(fmt.Sprintf(text, state, "      []\n"), "mode: enforce", "mode: monitor", 1))
+	p = serve()
+	if got := ask("example.com"); got.Rcode != dns.RcodeSuccess {
+		t.Errorf("only watched since the restart, and still %s", dns.RcodeToString[got.Rcode])
+	}
+	p.stop()
+	// A file that cannot be used is put aside, said, and stops nothing.
+	saved := filepath.Join(state, suspectFileName)
+	writeFile(t, saved, "{")
+	writeFile(t, conf, fmt.Sprintf(text, state, "      []\n"))
+	p = serve()
+	untilTrue(t, "a word about the file", func() bool { return strings.Contains(p.log(), "bad state of suspects") })
+	if data, err := os.ReadFile(saved + ".bad"); err != nil || string(data) != "{" {
+		t.Errorf("put aside: %q, %v", data, err)
+	}
+	if out, _ := weir(t, exitOK, "suspects", "--state", state, "--json"); out != "[]\n" {
+		t.Errorf("with a bad file, weir suspects says %s", out)
+	}
+	untilTrue(t, "a block", func() bool { return ask("example.com").Rcode == dns.RcodeNameError })
 	writeFile(t, conf, fmt.Sprintf(text, state, "      - {kind: tunnel, name: example.com, reason: our backup, until: 2999-01-01}\n"))
 	p.reload("reloaded")
 	if got := ask("example.com"); got.Rcode != dns.RcodeSuccess {

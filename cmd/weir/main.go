@@ -60,6 +60,7 @@ type commands struct {
 	Alerts      alertsCmd      `cmd:"" help:"Say what alerts there are; try receivers; acknowledge and silence."`
 	Incident    incidentCmd    `cmd:"" help:"Put what belongs to a case into a record, and print it as Markdown or JSON."`
 	Clients     clientsCmd     `cmd:"" help:"Say which clients look infected, and why."`
+	Suspects    suspectsCmd    `cmd:"" help:"Print the domains that findings speak against now, for whom, and until when."`
 	Top         topCmd         `cmd:"" help:"Show what passes a running weir, in a terminal: rates, clients, highest scores, what is blocked; a key lets a name through."`
 	Status      statusCmd      `cmd:"" help:"Say how a running weir is: listeners, upstreams, lists, model, records."`
 	Doctor      doctorCmd      `cmd:"" help:"Say what keeps weir from working well on this machine, each with the fix."`

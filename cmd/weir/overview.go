@@ -82,12 +82,14 @@ func (s *service) overview(*http.Request) (any, error) {
 	for _, f := range families {
 		o.add(f)
 	}
+	began := s.began
 	if s.played != nil {
 		o.Answers = s.played.addTo(o.Answers)
+		began = began.Add(-demoPast)
 	}
 	if s.tally != nil {
 		report := s.tally.Report()
-		o.Minutes = lastHour(report.Minutes, now, s.began)
+		o.Minutes = lastHour(report.Minutes, now, began)
 		o.Domains, o.Clients = report.Domains, report.Clients
 	}
 	return o, nil
