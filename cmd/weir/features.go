@@ -256,8 +256,13 @@ func fitTables(dir string, in tableInputs) error {
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("words: %w", err)
 	}
-	words, labels := dictionary.Table(wordsMinDF), alexa.Table(alexaMinDF)
-	known, made := popular.Language(languageLeast), algorithmic.Language(languageLeast)
+	words, errWords := dictionary.Table(wordsMinDF)
+	labels, errLabels := alexa.Table(alexaMinDF)
+	known, errKnown := popular.Language(languageLeast)
+	made, errMade := algorithmic.Language(languageLeast)
+	if err := errors.Join(errWords, errLabels, errKnown, errMade); err != nil {
+		return err
+	}
 	for what, n := range map[string]int{
 		"words": words.Len(), "names": labels.Len(), "--popular": known.Documents(), "--algorithmic": made.Documents(),
 	} {

@@ -41,9 +41,18 @@ func extractor(t testing.TB) *feature.Extractor {
 		f.Add(w)
 	}
 	return feature.New(feature.Tables{
-		Alexa: f.Table(0.015), Words: f.Table(0),
+		Alexa: fitted(t, f, 0.015), Words: fitted(t, f, 0),
 		Popular: language(t, [6]int{0, 1, 1, 2, 2, 2}), Algorithmic: letters(t), Suffixes: suffixes(t),
 	})
+}
+
+func fitted(t testing.TB, f *feature.Fitter, minDF float64) *feature.Grams {
+	t.Helper()
+	g, err := f.Table(minDF)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
 }
 
 func split(t testing.TB, name string) dnsname.Split {
@@ -189,7 +198,7 @@ func TestGramSumsFollowCountVectorizer(t *testing.T) {
 		{0.75, "abc.com", math.Log10(4)},
 		{0.76, "abc.com", 0},
 	} {
-		x := feature.New(feature.Tables{Words: f.Table(c.minDF)})
+		x := feature.New(feature.Tables{Words: fitted(t, f, c.minDF)})
 		if got := vector(t, x, c.name)["word_grams"]; math.Abs(got-c.want) > 1e-6 {
 			t.Errorf("min_df %v: word_grams of %s: got %v, want %v", c.minDF, c.name, got, c.want)
 		}

@@ -65,8 +65,9 @@ func gramKey(codes []uint32) (key uint32, ok bool) {
 // Table gives the n-grams that occur in at least minDF of the strings, a share
 // from 0 to 1. N-grams that occur once in all are left out too: their weight,
 // log10(1), is zero, so the sum of weights is the same without them. (What
-// counts as covered is not: there an n-gram must have occurred twice.)
-func (f *Fitter) Table(minDF float64) *Grams {
+// counts as covered is not: there an n-gram must have occurred twice.) It fails
+// where a table has no room for so many.
+func (f *Fitter) Table(minDF float64) (*Grams, error) {
 	minimum := max(minDF*float64(f.documents), 0)
 	var keys, counts []uint32
 	for _, key := range slices.Sorted(maps.Keys(f.grams)) {

@@ -1,6 +1,10 @@
 package feature
 
-import "math"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
 // The n-grams that count, as in the notebooks that these features come from.
 const (
@@ -45,58 +49,47 @@ func copyCodes(dst []uint32, label []byte) int {
 type Grams struct {
 	documents uint32 // strings that it was fitted on
 	minimum   uint32 // strings that an n-gram had to occur in
-	keys      []uint32
-	counts    []uint32
-	// slots is an open-addressed hash of the same, at most half full, so that
-	// a probe always ends.
-	slots []slot
-	shift uint8
+	table     *packed
+	// What the table's values stand for. Most n-grams are rare, so different
+	// counts are few.
+	counts  []uint32 // rising
+	weights []float32
 }
 
-type slot struct {
-	key    uint32 // 0 is free: the first digit of a key is never 0
-	weight float32
+// newGrams takes keys in rising order with their counts.
+func newGrams(documents, minimum uint32, keys, counts []uint32) (*Grams, error) {
+	different := slices.Compact(slices.Sorted(slices.Values(counts)))
+	if len(different) > math.MaxUint16+1 {
+		return nil, fmt.Errorf("n-grams occur in %d different numbers, at most %d have room", len(different), math.MaxUint16+1)
+	}
+	values := make([]uint16, len(counts))
+	for i, c := range counts {
+		at, _ := slices.BinarySearch(different, c)
+		values[i] = uint16(at)
+	}
+	table, err := newPacked(keys, values)
+	if err != nil {
+		return nil, err
+	}
+	g := &Grams{documents: documents, minimum: minimum, table: table, counts: different}
+	for _, c := range different {
+		g.weights = append(g.weights, float32(math.Log10(float64(c))))
+	}
+	return g, nil
 }
-
-// newGrams takes keys in rising order with their counts, both of which it keeps.
-func newGrams(documents, minimum uint32, keys, counts []uint32) *Grams {
-	bits := uint8(4)
-	for 1<<bits < 2*len(keys) {
-		bits++
-	}
-	g := &Grams{
-		documents: documents, minimum: minimum, keys: keys, counts: counts,
-		slots: make([]slot, 1<<bits), shift: 32 - bits,
-	}
-	for i, key := range keys {
-		at := hash(key) >> g.shift
-		for g.slots[at].key != 0 {
-			at = (at + 1) & uint32(len(g.slots)-1)
-		}
-		g.slots[at] = slot{key: key, weight: float32(math.Log10(float64(counts[i])))}
-	}
-	return g
-}
-
-// hash spreads keys over 32 bits; its high bits are the good ones.
-func hash(key uint32) uint32 { return key * 0x9e3779b1 }
 
 // Len is the number of n-grams in the table.
-func (g *Grams) Len() int { return len(g.keys) }
+func (g *Grams) Len() int { return g.table.len() }
 
 // Documents is the number of strings that the table was fitted on.
 func (g *Grams) Documents() int { return int(g.documents) }
 
 func (g *Grams) weight(key uint32) (float32, bool) {
-	for at := hash(key) >> g.shift; ; at = (at + 1) & uint32(len(g.slots)-1) {
-		s := g.slots[at]
-		if s.key == key {
-			return s.weight, true
-		}
-		if s.key == 0 {
-			return 0, false
-		}
+	value, ok := g.table.find(key)
+	if !ok {
+		return 0, false
 	}
+	return g.weights[value], true
 }
 
 // weighed is what a table says of a string.

@@ -28,14 +28,14 @@ func (g *Grams) Append(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, gramsMagic...)
 	dst = append(dst, gramsVersion, minGram, maxGram, 0)
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(g.keys)))
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(g.Len()))
 	dst = binary.LittleEndian.AppendUint32(dst, g.documents)
 	dst = binary.LittleEndian.AppendUint32(dst, g.minimum)
 	last := uint32(0)
-	for i, key := range g.keys {
-		dst = binary.AppendUvarint(dst, uint64(key-last))
-		dst = binary.AppendUvarint(dst, uint64(g.counts[i]))
-		last = key
+	for _, p := range g.table.pairs() {
+		dst = binary.AppendUvarint(dst, uint64(p.key-last))
+		dst = binary.AppendUvarint(dst, uint64(g.counts[p.value]))
+		last = p.key
 	}
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], crc32.MakeTable(crc32.Castagnoli)))
 }
@@ -106,7 +106,7 @@ func parseGrams(data []byte) (*Grams, error) {
 	if len(body) > 0 {
 		return nil, fmt.Errorf("%d bytes after the last n-gram", len(body))
 	}
-	return newGrams(documents, minimum, keys, counts), nil
+	return newGrams(documents, minimum, keys, counts)
 }
 
 // checkGram says what is wrong with a key, given all keys below it. Its

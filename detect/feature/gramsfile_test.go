@@ -17,7 +17,7 @@ func table(t testing.TB) *feature.Grams {
 	for _, w := range lines(t, "words.txt") {
 		f.Add(w)
 	}
-	return f.Table(0)
+	return fitted(t, f, 0)
 }
 
 func TestTableSurvivesItsFile(t *testing.T) {

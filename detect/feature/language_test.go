@@ -20,7 +20,16 @@ func language(t testing.TB, least [6]int) *feature.Language {
 		f.Add(w)
 		f.Add(w) // counts once
 	}
-	return f.Language(least)
+	return learned(t, f, least)
+}
+
+func learned(t testing.TB, f *feature.LanguageFitter, least [6]int) *feature.Language {
+	t.Helper()
+	l, err := f.Language(least)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // witten is Witten and Bell's interpolation by its textbook recursion, over
@@ -123,7 +132,7 @@ func letters(t testing.TB) *feature.Language {
 			f.Add(string(a) + string(b))
 		}
 	}
-	return f.Language([6]int{0, 1, 1, 100, 100, 100})
+	return learned(t, f, [6]int{0, 1, 1, 100, 100, 100})
 }
 
 func TestLanguageSurvivesItsFile(t *testing.T) {

@@ -13,11 +13,9 @@ import "github.com/weirdns/weir/internal/dnsname"
 // plus what is stored for leaving its beginning.
 type Language struct {
 	documents uint32 // labels that it was fitted on
-	entries   [maxOrder + 1][]lmEntry
-	// Orders 1 to 3 are indexed by the n-gram, those above are open-addressed
-	// hashes, at most half full.
+	// Orders 1 to 3 are indexed by the n-gram, those above are hashes.
 	dense  [denseOrder + 1][]lmCost
-	hashed [maxOrder + 1]lmHash
+	hashed [maxOrder + 1]*packed // to lmCost.value
 }
 
 const (
@@ -37,35 +35,18 @@ const (
 // before, and of leaving it for the n-gram without its first byte.
 type lmCost struct{ cost, leave uint8 }
 
+// value and lmCostOf put it into 16 bits and back.
+func (c lmCost) value() uint16     { return uint16(c.cost)<<8 | uint16(c.leave) }
+func lmCostOf(v uint16) (c lmCost) { return lmCost{cost: uint8(v >> 8), leave: uint8(v)} }
+
 type lmEntry struct {
 	key uint32
 	lmCost
 }
 
-type lmHash struct {
-	slots []lmEntry // key 0 is free: no n-gram has the digit 0
-	shift uint8
-}
-
-func (h *lmHash) find(key uint32) lmCost {
-	if len(h.slots) == 0 {
-		return lmCost{cost: unknown}
-	}
-	for at := hash(key) >> h.shift; ; at = (at + 1) & uint32(len(h.slots)-1) {
-		s := h.slots[at]
-		if s.key == key {
-			return s.lmCost
-		}
-		if s.key == 0 {
-			return lmCost{cost: unknown}
-		}
-	}
-}
-
-// newLanguage takes the n-grams of each order with their keys rising; it keeps
-// the slices.
-func newLanguage(documents uint32, entries [maxOrder + 1][]lmEntry) *Language {
-	l := &Language{documents: documents, entries: entries}
+// newLanguage takes the n-grams of each order with their keys rising.
+func newLanguage(documents uint32, entries [maxOrder + 1][]lmEntry) (*Language, error) {
+	l := &Language{documents: documents}
 	size := 1
 	for n := 1; n <= denseOrder; n++ {
 		size *= lmBase
@@ -78,21 +59,33 @@ func newLanguage(documents uint32, entries [maxOrder + 1][]lmEntry) *Language {
 		}
 	}
 	for n := denseOrder + 1; n <= maxOrder; n++ {
-		bits := uint8(4)
-		for 1<<bits < 2*len(entries[n]) {
-			bits++
+		keys, values := make([]uint32, len(entries[n])), make([]uint16, len(entries[n]))
+		for i, e := range entries[n] {
+			keys[i], values[i] = e.key, e.value()
 		}
-		h := lmHash{slots: make([]lmEntry, 1<<bits), shift: 32 - bits}
-		for _, e := range entries[n] {
-			at := hash(e.key) >> h.shift
-			for h.slots[at].key != 0 {
-				at = (at + 1) & uint32(len(h.slots)-1)
-			}
-			h.slots[at] = e
+		var err error
+		if l.hashed[n], err = newPacked(keys, values); err != nil {
+			return nil, err
 		}
-		l.hashed[n] = h
 	}
-	return l
+	return l, nil
+}
+
+// entries are the n-grams of one order, their keys rising.
+func (l *Language) entries(n int) []lmEntry {
+	var out []lmEntry
+	if n > denseOrder {
+		for _, p := range l.hashed[n].pairs() {
+			out = append(out, lmEntry{p.key, lmCostOf(p.value)})
+		}
+		return out
+	}
+	for key, c := range l.dense[n] {
+		if c.cost != unknown {
+			out = append(out, lmEntry{uint32(key), c})
+		}
+	}
+	return out
 }
 
 // Documents is the number of labels that the model was fitted on.
@@ -100,11 +93,11 @@ func (l *Language) Documents() int { return int(l.documents) }
 
 // Len is the number of n-grams stored, of all orders.
 func (l *Language) Len() int {
-	n := 0
-	for _, e := range l.entries {
-		n += len(e)
+	total := 0
+	for n := 1; n <= maxOrder; n++ {
+		total += len(l.entries(n))
 	}
-	return n
+	return total
 }
 
 // lmCode is the digit of a byte; bytes that no host name holds share one.
@@ -149,7 +142,10 @@ func (l *Language) cost(c *costs, label []byte) {
 			if n <= denseOrder {
 				e = l.dense[n][keys[n]]
 			} else {
-				e = l.hashed[n].find(keys[n])
+				v, ok := l.hashed[n].find(keys[n])
+				if e = lmCostOf(v); !ok {
+					break
+				}
 			}
 			if e.cost == unknown {
 				// Nothing longer is stored that ends in what is not.

@@ -21,12 +21,14 @@ func (l *Language) Append(dst []byte) []byte {
 	dst = append(dst, lmMagic...)
 	dst = append(dst, lmVersion, maxOrder, costSteps, 0)
 	dst = binary.LittleEndian.AppendUint32(dst, l.documents)
+	var entries [maxOrder + 1][]lmEntry
 	for n := 1; n <= maxOrder; n++ {
-		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(l.entries[n])))
+		entries[n] = l.entries(n)
+		dst = binary.LittleEndian.AppendUint32(dst, uint32(len(entries[n])))
 	}
 	for n := 1; n <= maxOrder; n++ {
 		last := uint32(0)
-		for _, e := range l.entries[n] {
+		for _, e := range entries[n] {
 			dst = binary.AppendUvarint(dst, uint64(e.key-last))
 			dst = append(dst, e.cost)
 			if n < maxOrder {
@@ -95,7 +97,7 @@ func parseLanguage(data []byte) (*Language, error) {
 	case len(body) > 0:
 		return nil, fmt.Errorf("%d bytes after the last n-gram", len(body))
 	}
-	return newLanguage(documents, entries), nil
+	return newLanguage(documents, entries)
 }
 
 // parseOrder cuts the n-grams of one order off body.

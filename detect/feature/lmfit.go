@@ -42,8 +42,9 @@ func (f *LanguageFitter) Add(label string) {
 
 // Language is the model of what was added: Witten and Bell's interpolation over
 // the n-grams that occurred least[n] times at least, n from 1 to 5. least must
-// not fall, so that what is kept has its beginning and its end kept too.
-func (f *LanguageFitter) Language(least [maxOrder + 1]int) *Language {
+// not fall, so that what is kept has its beginning and its end kept too. It
+// fails where a model has no room for so many.
+func (f *LanguageFitter) Language(least [maxOrder + 1]int) (*Language, error) {
 	var counted [maxOrder + 1][]counted
 	for n := 1; n <= maxOrder; n++ {
 		counted[n] = count(f.keys[n], least[n])
