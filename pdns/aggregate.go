@@ -1,6 +1,7 @@
 package pdns
 
 import (
+	"net/netip"
 	"strconv"
 
 	"github.com/weirdns/weir/detect"
@@ -17,38 +18,33 @@ type rows interface {
 	flush() error
 }
 
-// entryOverhead is what one observation costs beside its key: the entry, the
-// map's slot and the key's header, rounded up.
-const entryOverhead = 128
-
-// aggregate sums up observations until they become lines. Its memory may go
-// over the bound by what one message adds.
+// aggregate sums up observations until they become lines: each is one (rrname,
+// rrtype, rdata). Its memory may go over the bound by what one message adds.
 type aggregate struct {
 	max      int64
 	sensorID string
 
-	index   map[string]int // by type, owner and rdata: a position in entries
-	entries []observation  // in the order of their first sight, so that equal input gives equal files
-	bytes   int64
-	key     []byte // scratch
-	line    []byte // scratch
-}
-
-// observation is one (rrname, rrtype, rdata) and how often it was seen.
-type observation struct {
-	key         string // type, two octets; owner in wire form; rdata in presentation form
-	first, last int64  // Unix seconds
-	count       uint64
+	sums sums
+	key  []byte // scratch
+	line []byte // scratch
 }
 
 func newAggregate(maxBytes int64, sensorID string) *aggregate {
-	return &aggregate{max: maxBytes, sensorID: sensorID, index: map[string]int{}}
+	return &aggregate{max: min(maxBytes, maxSums), sensorID: sensorID}
 }
 
 // full says that a flush is due before more is added.
-func (a *aggregate) full() bool { return a.bytes >= a.max }
+func (a *aggregate) full() bool { return a.sums.bytes() >= a.max }
 
-func (a *aggregate) empty() bool { return len(a.entries) == 0 }
+func (a *aggregate) empty() bool { return a.sums.count == 0 }
+
+// The key of an observation: its type in two octets, its form, its owner in wire
+// form, and its rdata in that form.
+const (
+	keyHead   = 3
+	asText    = 0
+	asAddress = 1 // four octets or sixteen
+)
 
 // add counts every record in the answer section of a transaction that carries
 // what the DNS said, up to the first record that is malformed. A record of
@@ -64,19 +60,24 @@ func (a *aggregate) add(t *detect.Transaction) {
 		if r.Class != dnswire.ClassIN || !isData(r.Type) {
 			continue
 		}
-		a.key = append(a.key[:0], byte(r.Type>>8), byte(r.Type))
+		addr := r.Address(msg)
+		form := byte(asText)
+		if addr.IsValid() {
+			form = asAddress
+		}
+		a.key = append(a.key[:0], byte(r.Type>>8), byte(r.Type), form)
 		var buf [dnsname.MaxWire]byte
 		owner, err := r.Owner(buf[:0], msg)
 		if err != nil {
 			return
 		}
 		a.key = append(a.key, owner...)
-		if addr := r.Address(msg); addr.IsValid() {
-			a.key = addr.AppendTo(a.key)
+		if form == asAddress {
+			a.key = append(a.key, msg[r.Data:r.End]...)
 		} else {
 			a.key = append(a.key, r.RdataText(msg)...)
 		}
-		a.count(now)
+		a.sums.add(a.key, now)
 	}
 }
 
@@ -86,51 +87,18 @@ func isData(rtype uint16) bool {
 	return rtype != 0 && rtype != dnswire.TypeOPT && (rtype < 128 || rtype > 255)
 }
 
-func (a *aggregate) count(now int64) {
-	if i, ok := a.index[string(a.key)]; ok {
-		o := &a.entries[i]
-		o.count++
-		o.first, o.last = min(o.first, now), max(o.last, now)
-		return
-	}
-	key := string(a.key)
-	a.index[key] = len(a.entries)
-	a.entries = append(a.entries, observation{key: key, first: now, last: now, count: 1})
-	a.bytes += int64(len(key)) + entryOverhead
-}
-
 // flush writes a line for each observation and forgets it. Where a line is not
 // taken, it and those behind it stay for the next flush; ok says that none did.
 func (a *aggregate) flush(out rows) (ok bool) {
-	for i := range a.entries {
-		a.line = a.appendLine(a.line[:0], &a.entries[i])
-		if !out.row(a.line, a.entries[i].last) {
-			a.keep(i)
-			return false
-		}
-	}
-	a.keep(len(a.entries))
-	return true
-}
-
-// keep drops the first n observations.
-func (a *aggregate) keep(n int) {
-	if n == 0 {
-		return
-	}
-	left := copy(a.entries, a.entries[n:])
-	clear(a.entries[left:]) // the keys
-	a.entries, a.bytes = a.entries[:left], 0
-	clear(a.index)
-	for i := range a.entries {
-		a.index[a.entries[i].key] = i
-		a.bytes += int64(len(a.entries[i].key)) + entryOverhead
-	}
+	return a.sums.flush(func(o observation) bool {
+		a.line = a.appendLine(a.line[:0], &o)
+		return out.row(a.line, o.last)
+	})
 }
 
 func (a *aggregate) appendLine(dst []byte, o *observation) []byte {
 	rtype := uint16(o.key[0])<<8 | uint16(o.key[1])
-	rest := o.key[2:]
+	rest := o.key[keyHead:]
 	end := 0
 	for rest[end] != 0 {
 		end += 1 + int(rest[end])
@@ -145,7 +113,14 @@ func (a *aggregate) appendLine(dst []byte, o *observation) []byte {
 	dst = append(dst, `,"rrtype":`...)
 	dst = appendJSON(dst, dnswire.TypeString(rtype))
 	dst = append(dst, `,"rdata":[`...)
-	dst = appendJSON(dst, rest[end+1:])
+	if rdata := rest[end+1:]; o.key[2] == asAddress {
+		addr, _ := netip.AddrFromSlice(rdata)
+		dst = append(dst, '"')
+		dst = addr.AppendTo(dst)
+		dst = append(dst, '"')
+	} else {
+		dst = appendJSON(dst, rdata)
+	}
 	dst = append(dst, `],"time_first":`...)
 	dst = strconv.AppendInt(dst, o.first, 10)
 	dst = append(dst, `,"time_last":`...)
