@@ -2,6 +2,7 @@ package feature
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 )
@@ -58,14 +59,20 @@ type Grams struct {
 
 // newGrams takes keys in rising order with their counts.
 func newGrams(documents, minimum uint32, keys, counts []uint32) (*Grams, error) {
-	different := slices.Compact(slices.Sorted(slices.Values(counts)))
+	index := make(map[uint32]uint16)
+	for _, c := range counts {
+		index[c] = 0
+	}
+	different := slices.Sorted(maps.Keys(index))
 	if len(different) > math.MaxUint16+1 {
 		return nil, fmt.Errorf("n-grams occur in %d different numbers, at most %d have room", len(different), math.MaxUint16+1)
 	}
+	for i, c := range different {
+		index[c] = uint16(i)
+	}
 	values := make([]uint16, len(counts))
 	for i, c := range counts {
-		at, _ := slices.BinarySearch(different, c)
-		values[i] = uint16(at)
+		values[i] = index[c]
 	}
 	table, err := newPacked(keys, values)
 	if err != nil {
