@@ -77,8 +77,9 @@ type ModelConfig struct {
 	MaxRate string `yaml:"max_rate"`
 	// Action overrides block.action for the model's detections.
 	Action string `yaml:"action"`
-	// CacheEntries is how many registered domains keep their score. Each takes
-	// 8 octets. Default 131072.
+	// CacheEntries is how many registered domains keep their score, 8 octets
+	// each, and how many names all that was found out about them, 16 octets
+	// each. Memory is taken as they come. Default 262144.
 	CacheEntries int `yaml:"cache_entries"`
 }
 
@@ -132,7 +133,7 @@ func DefaultRebindingAllow() []string {
 func DefaultConfig() Config {
 	return Config{
 		Block:      BlockConfig{Action: ZeroIP.String(), TTL: 10 * time.Second},
-		Model:      ModelConfig{Mode: ModeMonitor, Level: LevelHigh.String(), CacheEntries: 1 << 17},
+		Model:      ModelConfig{Mode: ModeMonitor, Level: LevelHigh.String(), CacheEntries: 1 << 18},
 		Popularity: PopularityConfig{Top: 100_000},
 		Lookalike:  LookalikeConfig{Mode: ModeMonitor, Grade: lookalike.GradeHigh.String(), Builtin: true},
 		Answers:    AnswersConfig{CNAME: ModeEnforce, Address: ModeMonitor, Rebinding: ModeAuto, RebindingAllow: DefaultRebindingAllow()},

@@ -461,7 +461,7 @@ func BenchmarkInspectKnownName(b *testing.B) {
 func BenchmarkInspectNewName(b *testing.B) {
 	d := newDetector(b, setup{change: func(c *detect.Config) { c.Model.CacheEntries = 1024 }})
 	var queries []*detect.Query
-	// Four times as many as are remembered by name.
+	// Many times as many as are remembered.
 	for i := range 1 << 18 {
 		queries = append(queries, query(fmt.Sprintf("www.some-name-%d.com", i)))
 	}

@@ -44,7 +44,7 @@ func SeenErrors() (taken float64, lost int) {
 // TornWords writes two names over each other at every point where another
 // processor could look, and counts what is read back that nobody wrote.
 func TornWords(a, b []byte) (strangers int) {
-	k := newKnown()
+	k := newKnown(1 << 16)
 	write := map[string]knownName{
 		string(a): {score: 1, lookalike: 0xabcdef, start: 3, unscored: Scored},
 		string(b): {score: scoreMask, lookalike: 0x123456, start: 9, unscored: IDN},

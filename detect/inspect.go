@@ -64,7 +64,7 @@ func (d *Detector) Swap(cfg Config, lists map[string]ListPolicy, model *Model) e
 	if err != nil {
 		return err
 	}
-	next := &state{policy: p, model: model, known: newKnown()}
+	next := &state{policy: p, model: model, known: newKnown(cfg.Model.CacheEntries)}
 	old := d.state.Load()
 	if old == nil {
 		p.keepHits(nil)

@@ -7,12 +7,8 @@ import (
 	"github.com/weirdns/weir/internal/dnsname"
 )
 
-const (
-	// knownEntries is how many whole names are remembered, 16 octets each.
-	knownEntries = 1 << 16
-	// knownWays is how many places a name may have: one cache line.
-	knownWays = 4
-)
+// knownWays is how many places a name may have: one cache line.
+const knownWays = 4
 
 // known remembers by whole name what the suffixes, the class, the model and the
 // brands say of it, so that a name that is asked for again costs one look-up
@@ -48,8 +44,12 @@ const (
 // A Reason has to fit in its bits.
 const _ = uint(1<<reasonBits - 1 - Failed)
 
-func newKnown() *known {
-	return &known{seed: maphash.MakeSeed(), sets: make([][knownWays]knownPlace, knownEntries/knownWays)}
+func newKnown(entries int) *known {
+	sets := 1
+	for sets*knownWays < entries {
+		sets *= 2
+	}
+	return &known{seed: maphash.MakeSeed(), sets: make([][knownWays]knownPlace, sets)}
 }
 
 // place is where a name stands: its set, its tag in the first word (never zero,
