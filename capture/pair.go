@@ -1,6 +1,8 @@
 package capture
 
 import (
+	"encoding/binary"
+	"hash/maphash"
 	"net/netip"
 	"time"
 
@@ -13,13 +15,14 @@ import (
 // other, and a response goes to the first of them.
 //
 // A query stands in two lists: one of all, in the order of arrival, for expiry,
-// and one of those with the same addresses, ports and ID, for its response.
+// and one of those whose addresses, ports and ID hash alike, for its response.
 type pairs struct {
 	max     int
 	timeout time.Duration
 
-	index       map[flow]*pending
-	first, last *pending // of all
+	seed        maphash.Seed
+	index       map[uint64]*pending // by hash of the flow: the first that has it
+	first, last *pending            // of all
 	waiting     int
 	spare       *pending // linked by later
 	spares      int
@@ -32,9 +35,26 @@ type flow struct {
 	tcp            bool
 }
 
+// hash is keyed afresh in each process, so that nobody outside can make others'
+// flows meet.
+func (q *pairs) hash(f *flow) uint64 {
+	var key [16 + 16 + 2 + 2 + 2 + 1]byte
+	client, server := f.client.Addr().As16(), f.server.Addr().As16()
+	copy(key[:], client[:])
+	copy(key[16:], server[:])
+	binary.BigEndian.PutUint16(key[32:], f.client.Port())
+	binary.BigEndian.PutUint16(key[34:], f.server.Port())
+	binary.BigEndian.PutUint16(key[36:], f.id)
+	if f.tcp {
+		key[38] = 1
+	}
+	return maphash.Bytes(q.seed, key[:])
+}
+
 // pending is one query that waits.
 type pending struct {
 	flow
+	hash         uint64
 	time         time.Time
 	via          detect.Transport
 	qtype, class uint16
@@ -42,11 +62,11 @@ type pending struct {
 	buf          [dnsname.MaxWire]byte
 
 	earlier, later *pending // of all
-	same           *pending // the next with this flow
+	same           *pending // the next with this hash
 }
 
 func newPairs(most int, timeout time.Duration) *pairs {
-	return &pairs{max: most, timeout: timeout, index: map[flow]*pending{}}
+	return &pairs{max: most, timeout: timeout, seed: maphash.MakeSeed(), index: map[uint64]*pending{}}
 }
 
 func (p *pending) query() detect.Query {
@@ -62,12 +82,13 @@ const maxSame = 64
 // returned.
 func (q *pairs) add(d *datagram, m *message) (evicted *pending) {
 	key := flow{client: d.src, server: d.dst, id: m.header.ID, tcp: d.tcp}
-	same := 0
-	for p := q.index[key]; p != nil; p = p.same {
+	hash := q.hash(&key)
+	same, head := 0, q.index[hash]
+	for p := head; p != nil; p = p.same {
 		same++
 	}
 	if same >= maxSame {
-		evicted = q.index[key]
+		evicted = head
 		q.remove(evicted)
 	} else if q.waiting >= q.max {
 		evicted = q.oldest()
@@ -79,7 +100,7 @@ func (q *pairs) add(d *datagram, m *message) (evicted *pending) {
 	} else {
 		p = new(pending)
 	}
-	p.flow = key
+	p.flow, p.hash = key, hash
 	p.time, p.via, p.qtype, p.class = d.time, d.via, m.question.Type, m.question.Class
 	p.name = append(p.buf[:0], m.question.Name...)
 	if p.earlier = q.last; q.last != nil {
@@ -89,11 +110,14 @@ func (q *pairs) add(d *datagram, m *message) (evicted *pending) {
 	}
 	q.last = p
 	q.waiting++
-	at := q.index[p.flow]
-	if at == nil {
-		q.index[p.flow] = p
+	if evicted != nil { // which may have been the head
+		head = q.index[hash]
+	}
+	if head == nil {
+		q.index[hash] = p
 		return evicted
 	}
+	at := head
 	for at.same != nil {
 		at = at.same
 	}
@@ -103,7 +127,11 @@ func (q *pairs) add(d *datagram, m *message) (evicted *pending) {
 
 // take is the first query that a response answers, or nil.
 func (q *pairs) take(d *datagram, m *message) *pending {
-	for p := q.index[flow{client: d.dst, server: d.src, id: m.header.ID, tcp: d.tcp}]; p != nil; p = p.same {
+	key := flow{client: d.dst, server: d.src, id: m.header.ID, tcp: d.tcp}
+	for p := q.index[q.hash(&key)]; p != nil; p = p.same {
+		if p.flow != key {
+			continue
+		}
 		if m.question.End == 0 || p.qtype == m.question.Type && p.class == m.question.Class && p.name.Equal(m.question.Name) {
 			q.remove(p)
 			return p
@@ -143,16 +171,16 @@ func (q *pairs) remove(p *pending) {
 		q.last = p.earlier
 	}
 	q.waiting--
-	switch head := q.index[p.flow]; {
+	switch head := q.index[p.hash]; {
 	case head != p:
 		for head.same != p {
 			head = head.same
 		}
 		head.same = p.same
 	case p.same != nil:
-		q.index[p.flow] = p.same
+		q.index[p.hash] = p.same
 	default:
-		delete(q.index, p.flow)
+		delete(q.index, p.hash)
 	}
 	p.earlier, p.later, p.same = nil, nil, nil
 }
