@@ -69,3 +69,17 @@ func TestSumsAreThoseOfAMap(t *testing.T) {
 		order = slices.Delete(order, 0, taken)
 	}
 }
+
+// Of so many keys some have the same hash, of which a slot keeps 32 bits.
+func TestSumsTellKeysOfOneHashApart(t *testing.T) {
+	const keys = 400_000
+	var s sums
+	var key []byte
+	for i := range keys {
+		key = fmt.Appendf(key[:0], "key %d", i)
+		s.add(key, 0)
+	}
+	if s.count != keys {
+		t.Errorf("%d keys are counted as %d", keys, s.count)
+	}
+}
