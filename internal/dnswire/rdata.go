@@ -1,8 +1,11 @@
 package dnswire
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/miekg/dns"
 )
@@ -26,6 +29,9 @@ func AppendRdata(dst []byte, rtype uint16, text string) ([]byte, error) {
 			return dst, ErrRdataText
 		}
 	}
+	if hexed, ok := strings.CutPrefix(text, `\# `); ok {
+		return appendUnknown(dst, hexed)
+	}
 	rr, err := dns.NewRR(". 0 IN " + TypeString(rtype) + " " + text)
 	if err != nil {
 		return dst, fmt.Errorf("%w: %w", ErrRdataText, err)
@@ -40,4 +46,15 @@ func AppendRdata(dst []byte, rtype uint16, text string) ([]byte, error) {
 		return dst, ErrRdataText
 	}
 	return append(dst, wire[front:n]...), nil
+}
+
+// appendUnknown appends rdata in the form for unknown types (RFC 3597, section
+// 5), behind its mark: a length, and as many octets.
+func appendUnknown(dst []byte, text string) ([]byte, error) {
+	length, digits, _ := strings.Cut(text, " ")
+	data, err := hex.DecodeString(strings.ReplaceAll(digits, " ", ""))
+	if n, errLength := strconv.Atoi(length); errors.Join(err, errLength) != nil || n != len(data) {
+		return dst, ErrRdataText
+	}
+	return append(dst, data...), nil
 }

@@ -1,7 +1,6 @@
 package dnswire_test
 
 import (
-	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -43,11 +42,13 @@ func recordOf(rtype uint16, data []byte) (*dnswire.Record, []byte) {
 	return r, msg
 }
 
-// FuzzAppendRdata holds that what a record says in text is the record.
+// FuzzAppendRdata holds that what a record of the usual types says in text is the
+// record; of others, that nothing breaks.
 func FuzzAppendRdata(f *testing.F) {
 	f.Add(uint16(16), []byte("\x03a\"\\"))
 	f.Add(uint16(15), []byte("\x00\x0a\x04mail\x00"))
 	f.Add(uint16(10), []byte("\x00\xff"))
+	f.Add(uint16(62), []byte{})
 	f.Fuzz(func(t *testing.T, rtype uint16, data []byte) {
 		if rtype == 0 || len(data) > 1000 {
 			return
@@ -58,12 +59,12 @@ func FuzzAppendRdata(f *testing.F) {
 		}
 		text := r.RdataText(msg)
 		again, err := dnswire.AppendRdata(nil, rtype, text)
-		if err != nil {
-			return // some types have texts that the parser does not take
-		}
-		r2, msg2 := recordOf(rtype, again)
-		if got := r2.RdataText(msg2); got != text && !bytes.Equal(again, data) {
-			t.Errorf("%d %x: %s, then %s", rtype, data, text, got)
+		switch rtype {
+		case dnswire.TypeA, dnswire.TypeAAAA, dnswire.TypeCNAME, dnswire.TypeNS, dnswire.TypePTR, dnswire.TypeTXT, dnswire.TypeMX, 10, 65280:
+			r2, msg2 := recordOf(rtype, again)
+			if got := r2.RdataText(msg2); err != nil || got != text {
+				t.Errorf("%d %x: %s, then %s: %v", rtype, data, text, got, err)
+			}
 		}
 	})
 }
