@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -170,6 +171,37 @@ func TestAnInterfaceGivesEveryPacketOnce(t *testing.T) {
 
 // A sink that stands still lets the ring fill: what does not fit is counted by
 // the kernel, and the sum is what was sent.
+// Live too, the name of the server is found where it comes in two packets; of
+// what else goes to these ports nothing is let through.
+func TestAnInterfaceShowsServerNamesOfTwoPackets(t *testing.T) {
+	hello, initials := clientHello(t, "dns.example"), quicHello(t, "doq.example") // in the namespace that all threads share
+	veth(t)
+	var got findings
+	c, _ := newCapture(t, func(c *capture.Config, d *capture.Deps) {
+		c.Live.Interfaces, c.Live.Workers, c.Live.RingBytes = []string{"span0"}, 1, 8<<20
+		d.Findings = []detect.FindingSink{&got}
+	})
+	stop := live(t, c)
+	b := newSender(t, "span1")
+	const server, other = "203.0.113.53", "203.0.113.54"
+	out := tcpFlow{client4, server, 40000, 853, 1}
+	b.send(out.packet(t, 0, "S", nil), out.packet(t, len(hello), "P", []byte("\x17\x03\x03\x00\x10................")), out.packet(t, 9000, "", make([]byte, 1200)))
+	sent := b.send(out.packet(t, 0, "", hello[:60]), out.packet(t, 60, "P", hello[60:]))
+	for _, p := range initials {
+		sent += b.send(udp(t, client4, other, 40000, 853, p))
+	}
+	waitFor(t, func() bool { return c.Summary().Packets >= sent })
+	s := stop()
+	slices.Sort(got)
+	want := []string{
+		"encrypted_dns 192.0.2.10 dns.example server=203.0.113.53 protocol=dot sni=dns.example",
+		"encrypted_dns 192.0.2.10 doq.example server=203.0.113.54 protocol=doq sni=doq.example",
+	}
+	if !slices.Equal(got, want) || s.Packets != sent {
+		t.Errorf("%d packets let through, want %d; %q, want %q", s.Packets, sent, got, want)
+	}
+}
+
 func TestOverloadIsCountedExactly(t *testing.T) {
 	veth(t)
 	sink := counting{gate: make(chan struct{})}

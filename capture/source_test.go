@@ -332,6 +332,12 @@ func FuzzRead(f *testing.F) {
 	f.Add(pcapFile(f, layers.LinkTypeEthernet, frames...))
 	f.Add(pcapng(f, frames...))
 	f.Add(rawPcap(binary.BigEndian, 0xa1b2c3d4, 4, frames, 0))
+	f.Add(fourZ(f, pcapFile(f, layers.LinkTypeEthernet, frames...)))
+	for _, c := range layerCases(f) {
+		if c.file {
+			f.Add(c.data)
+		}
+	}
 	f.Fuzz(func(t *testing.T, file []byte) {
 		c, sink := newCapture(t, nil)
 		_ = c.Read(t.Context(), bytes.NewReader(file))

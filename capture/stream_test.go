@@ -43,6 +43,8 @@ func (f tcpFlow) packet(tb testing.TB, at int, flags string, data []byte, ack ..
 			seg.FIN = true
 		case 'R':
 			seg.RST = true
+		case 'P':
+			seg.PSH = true
 		}
 	}
 	if len(ack) > 0 {
