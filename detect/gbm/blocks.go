@@ -131,10 +131,15 @@ func (b *block) sum(vector []float64, sum float64) float64 {
 		v := vector[f.feature]
 		thresholds := b.thresholds[f.from:f.to]
 		masks, words := b.masks[f.from:f.to][:len(thresholds)], b.words[f.from:f.to][:len(thresholds)]
-		for i, t := range thresholds {
-			if v <= t {
-				break
-			}
+		// Thresholds rise: what the fourth fails, the three before it fail too.
+		i := 0
+		for ; i+3 < len(thresholds) && v > thresholds[i+3]; i += 4 {
+			left[words[i]] &= masks[i]
+			left[words[i+1]] &= masks[i+1]
+			left[words[i+2]] &= masks[i+2]
+			left[words[i+3]] &= masks[i+3]
+		}
+		for ; i < len(thresholds) && v > thresholds[i]; i++ {
 			left[words[i]] &= masks[i]
 		}
 	}
