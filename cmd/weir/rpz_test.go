@@ -1,11 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/weirdns/weir/internal/dnstest"
 )
@@ -21,15 +21,10 @@ func TestTheZoneFileOfARunningWeir(t *testing.T) {
 	p := startWeir(t, "-c", conf, "--upstream", up.Addr(), "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	await := func(want string) {
 		t.Helper()
-		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			if data, err := os.ReadFile(zone); err == nil && strings.Contains(string(data), want) {
-				return
-			}
-			if time.Now().After(deadline) {
-				data, err := os.ReadFile(zone)
-				t.Fatalf("no %q in the zone file: %s, %v\n%s", want, data, err, p.log())
-			}
-		}
+		untilTrue(t, fmt.Sprintf("%q in the zone file", want), func() bool {
+			data, err := os.ReadFile(zone)
+			return err == nil && strings.Contains(string(data), want)
+		})
 	}
 	await("\none.example.com CNAME .\n*.one.example.com CNAME .\n")
 	writeFile(t, list, "one.example.com\ntwo.example.com\n")

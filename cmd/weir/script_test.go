@@ -16,8 +16,8 @@ type tests struct{ *testing.M }
 
 func (t tests) Run() int {
 	code := t.M.Run()
-	if bin, err := buildOnce(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(bin))
+	if builtIn != "" {
+		_ = os.RemoveAll(builtIn)
 	}
 	return code
 }

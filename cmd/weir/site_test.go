@@ -32,16 +32,9 @@ func TestTheSitesScoresSurviveARestart(t *testing.T) {
 		for i := range n {
 			p.ask("udp", p.listen[0], fmt.Sprintf("www.garden%dhouse.com.", i), dns.TypeA)
 		}
-		deadline := time.Now().Add(10 * time.Second) // a record comes after its answer
-		for metric(p.scrape(), "weir_site_names") != fmt.Sprint(n) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s names at the end, want %d", metric(p.scrape(), "weir_site_names"), n)
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-		if !strings.Contains(p.log(), said) {
-			t.Errorf("the log lacks %q\n%s", said, p.log())
-		}
+		// A record comes after its answer, and the log when it comes.
+		untilTrue(t, fmt.Sprint(n, " names"), func() bool { return metric(p.scrape(), "weir_site_names") == fmt.Sprint(n) })
+		untilTrue(t, said+" in the log", func() bool { return strings.Contains(p.log(), said) })
 	}
 	run(0, "weir starts")
 	off := writeFile(t, filepath.Join(t.TempDir(), "off.yaml"), "detect: {model: {mode: 'off'}}\n")
@@ -69,11 +62,7 @@ func TestSiteScoresThatCannotBeWrittenAreCounted(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- k.run(ctx) }()
-	for deadline := time.Now().Add(10 * time.Second); testutil.ToFloat64(k.failures) < 3; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("no failure counted")
-		}
-	}
+	untilTrue(t, "failures counted", func() bool { return testutil.ToFloat64(k.failures) >= 3 })
 	stop()
 	if err := <-done; !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("run = %v at the end, want what the last write failed with", err)
