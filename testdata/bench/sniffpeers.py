@@ -3,11 +3,12 @@
 
 usage: sniffpeers.py --file CAPTURE [--rounds 3] --peer NAME=BINARY ...
 
-NAME is weir, weir-plain (no model), tshark, dnscap, passivedns, dnscollector or
-dnsmonster: the program, and how it is asked. All take turns in every round. The
-time is the process's own, user and system; lines are what it wrote, beside the
-packets of the file, since some drop what they cannot keep up with. A program
-that does not end by itself is ended when it has been idle for three seconds.
+NAME is weir, weir-plain (no model), tshark (names asked for), tshark-answers
+(records too), dnscap, passivedns, dnscollector or dnsmonster: the program, and
+how it is asked. All take turns in every round. The time is the process's own,
+user and system; lines are what it wrote, beside the packets of the file, since
+some drop what they cannot keep up with. A program that does not end by itself is
+ended when it has been idle for three seconds.
 """
 import argparse
 import os
@@ -40,6 +41,9 @@ def command(name, binary, capture, work):
         return [binary, "sniff", "-c", conf, "-r", capture, "--cof", out], out, True
     if name == "tshark":
         return [binary, "-n", "-r", capture, "-T", "fields", "-e", "dns.qry.name"], None, True
+    if name == "tshark-answers":
+        fields = ("time", "qry.name", "qry.type", "resp.name", "resp.type", "a", "aaaa", "cname")
+        return [binary, "-n", "-r", capture, "-T", "fields", *(x for f in fields for x in ("-e", f"dns.{f}"))], None, True
     if name == "dnscap":
         return [binary, "-g", "-r", capture], None, True
     if name == "passivedns":
