@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -187,6 +188,37 @@ func TestConnectionsForDnstapAreBounded(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// A resolver that dies inside of a frame leaves one that is counted.
+func TestAConnectionThatEndsInsideOfAFrameIsCounted(t *testing.T) {
+	c, _ := newCapture(t, func(c *capture.Config, _ *capture.Deps) { c.Dnstap.Listen = []string{"tcp:127.0.0.1:0"} })
+	d, err := c.OpenDnstap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- d.Run(ctx) }()
+	conn, err := net.Dial("tcp", d.Addrs()[0][len("tcp:"):])
+	if err != nil {
+		t.Fatal(err)
+	}
+	frame := sized(tapFrame(5, client4, time.Unix(1, 0), query(t, 7, "a.example.", dns.TypeA)))
+	stream := slices.Concat(control(2, tapContent), frame, frame[:len(frame)/2])
+	if _, err := conn.Write(stream); err != nil || conn.Close() != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return c.Summary().Drops["file"]["cut"] == 1 })
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	s := c.Summary()
+	checkSums(t, s)
+	if s.Packets != 2 || s.DNSMessages != 1 {
+		t.Errorf("%+v", s)
 	}
 }
 

@@ -215,6 +215,7 @@ func TestWhatIsWrongWithSegmentsIsCounted(t *testing.T) {
 		{"a hole, and behind it the length alone", [][]byte{syn, cut(0, 1), octets(2*one, 2*one+2), octets(2*one+2, 3*one)}, 2, capture.Streams{Gaps: 1, Lost: 1}, map[string]uint64{"no_data": 1}},
 		{"far away", [][]byte{syn, cut(0, 1), toServer.packet(t, 2<<20, "", q[1])}, 1, capture.Streams{}, map[string]uint64{"no_data": 1, "out_of_window": 1}},
 		{"behind the end", [][]byte{syn, toServer.packet(t, 0, "F", framed(q[0])), octets(one, one+20)}, 1, capture.Streams{}, map[string]uint64{"no_data": 1, "unsynchronised": 1}},
+		{"behind an end that is not reached yet", [][]byte{syn, toServer.packet(t, one, "F", stream[one:2*one]), cut(2, 3), cut(0, 1)}, 2, capture.Streams{}, map[string]uint64{"no_data": 1, "out_of_window": 1}},
 		{"again behind the end", [][]byte{syn, toServer.packet(t, 0, "F", framed(q[0])), cut(0, 1)}, 1, capture.Streams{}, map[string]uint64{"no_data": 1, "retransmission": 1}},
 		{"a reset, and again what was before", [][]byte{syn, cut(0, 1), toServer.packet(t, one, "R", nil), cut(0, 1), cut(1, 2)}, 2, capture.Streams{}, map[string]uint64{"no_data": 2, "retransmission": 1}},
 		{"the SYN again", [][]byte{syn, cut(0, 1), syn, cut(1, 2)}, 2, capture.Streams{}, map[string]uint64{"no_data": 2}},
