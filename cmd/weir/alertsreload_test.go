@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -120,10 +119,6 @@ func TestAReloadOfAlertsLosesNothing(t *testing.T) {
 // A sniffer tells of what it sees like a resolver, and takes new receivers by
 // SIGHUP.
 func TestASnifferTellsOfWhatItSees(t *testing.T) {
-	bin, err := buildOnce()
-	if err != nil {
-		t.Fatal(err)
-	}
 	sample, err := os.ReadFile("../../testdata/pcap/sample.pcap")
 	if err != nil {
 		t.Fatal(err)
@@ -150,7 +145,7 @@ alerts:
 		}
 	}
 	configure(down.URL)
-	p, _ := start(t, exec.Command(bin, "sniff", "--follow", pcaps, "-c", conf, "--admin", "", "--state", filepath.Join(dir, "state")))
+	p, _ := startSniffer(t, "--follow", pcaps, "-c", conf, "--admin", "", "--state", filepath.Join(dir, "state"))
 	tmp := filepath.Join(dir, "tmp")
 	if err := os.WriteFile(tmp, sample, 0o600); err != nil {
 		t.Fatal(err)

@@ -45,7 +45,7 @@ func exitWith(code int, err error) error {
 // commands is the command line.
 type commands struct {
 	Serve       serveCmd       `cmd:"" help:"Resolve: forward DNS, judge every name, record, and sinkhole what policy says."`
-	Sniff       sniffCmd       `cmd:"" help:"Read a capture and give the verdicts and records that the resolver would have given."`
+	Sniff       sniffCmd       `cmd:"" help:"Read captures, interfaces or dnstap, and give the verdicts and records that the resolver would have given. Nothing is enforced."`
 	Replay      replayCmd      `cmd:"" help:"Say what a configuration would have blocked in past traffic: captures, or logs of weir, Zeek or Suricata."`
 	Query       queryCmd       `cmd:"" help:"Ask the passive DNS database: records of a name, a subtree, an address or a network."`
 	Investigate investigateCmd `cmd:"" help:"Say all that is known of a client or a name, as a tree."`

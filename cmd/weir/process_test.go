@@ -74,6 +74,32 @@ func startWeir(t *testing.T, args ...string) *process {
 	return p
 }
 
+// startSniffer starts weir sniff with these arguments, and waits until it says that
+// it sniffs; it returns that line, too.
+func startSniffer(t *testing.T, args ...string) (*process, string) {
+	t.Helper()
+	bin, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := start(t, exec.Command(bin, append([]string{"sniff"}, args...)...))
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		for line := range strings.Lines(p.log()) {
+			if strings.Contains(line, `"msg":"weir sniffs"`) {
+				return p, line
+			}
+		}
+		select {
+		case <-p.done:
+			t.Fatalf("weir ended at once\n%s", p.log())
+		default:
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("weir did not start within a minute\n%s", p.log())
+		}
+	}
+}
+
 // start runs a program that logs to standard error, and returns its first line.
 func start(t *testing.T, cmd *exec.Cmd) (*process, string) {
 	t.Helper()

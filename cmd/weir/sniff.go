@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"os/signal"
@@ -76,6 +78,9 @@ func (c *sniffCmd) Validate() error {
 	if c.Follow && (c.Read == "" || c.Read == "-") {
 		return errors.New("--follow: which file or folder?")
 	}
+	if c.Admin != nil && *c.Admin != "" && c.Read != "" && !c.Follow {
+		return errors.New("--admin is for what goes on (--interface, --dnstap, --follow): a capture is read to its end")
+	}
 	if c.Admin != nil && *c.Admin != "" {
 		if _, err := netip.ParseAddrPort(*c.Admin); err != nil {
 			return fmt.Errorf("--admin: must be IP:port, or empty to switch it off, got %q", *c.Admin)
@@ -111,10 +116,13 @@ func (c *sniffCmd) Run(std stdio) error {
 	}
 	switch live, taps := len(cfg.Capture.Live.Interfaces) > 0, len(cfg.Capture.Dnstap.Listen) > 0; {
 	case c.Read != "":
+		if err := c.readable(); err != nil {
+			return err
+		}
 	case live && taps:
 		return exitWith(exitConfig, errors.New("capture: only one of live.interfaces and dnstap.listen"))
 	case !live && !taps:
-		return exitWith(exitUsage, errors.New("what? --read FILE, --interface NAME or --dnstap ADDR"))
+		return exitWith(exitUsage, errors.New("what is to be read? A capture (weir sniff FILE), --interface NAME or --dnstap ADDR"))
 	}
 	log, err := newLogger(cfg.Log, std)
 	if err != nil {
@@ -140,6 +148,28 @@ func (c *sniffCmd) Run(std stdio) error {
 		return s.watch(ctx)
 	}
 	return s.read(ctx)
+}
+
+// readable says what is wrong with what is to be read, before anything is made.
+func (c *sniffCmd) readable() error {
+	if c.Read == "-" {
+		return nil
+	}
+	info, err := os.Stat(c.Read)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && isInterface(c.Read):
+		return fmt.Errorf("%s: no such file; for the interface of that name: weir sniff --interface %s", c.Read, c.Read)
+	case err != nil:
+		return fmt.Errorf("%s: %w", c.Read, errors.Unwrap(err))
+	case info.Mode().IsRegular() && info.Size() == 0 && !c.Follow:
+		return fmt.Errorf("%s: the file is empty", c.Read)
+	}
+	return nil
+}
+
+func isInterface(name string) bool {
+	_, err := net.InterfaceByName(name)
+	return err == nil
 }
 
 // sniffer is a sniff under way.
@@ -249,13 +279,13 @@ func (s *sniffer) read(ctx context.Context) (err error) {
 	if c.Transactions == "" && c.COF == "" && c.Findings == "" && c.Unusual == "" && c.Summary == "" {
 		c.Summary = "-"
 	}
-	if _, err := os.Stat(c.Read); err != nil && c.Read != "-" {
-		return err
-	}
 	defer func() { err = errors.Join(err, s.open.close()) }()
 	sinks, err := s.outputs()
 	if err != nil {
 		return err
+	}
+	if missing := s.detection.withoutData(); len(missing) > 0 {
+		s.log.Warn("lists judge nothing: nothing of them is on this machine", zap.Strings("lists", missing))
 	}
 	if len(s.told) > 0 {
 		known, err := s.known()
@@ -276,10 +306,30 @@ func (s *sniffer) read(ctx context.Context) (err error) {
 	} else {
 		err = reader.ReadFile(ctx, c.Read)
 	}
-	if !errors.Is(err, capture.ErrFormat) {
-		err = errors.Join(err, s.summarize(reader))
+	if errors.Is(err, capture.ErrFormat) {
+		return err
 	}
-	return err
+	s.account(reader.Summary())
+	return errors.Join(err, s.summarize(reader))
+}
+
+// account says what became of the packets, where no summary was asked for.
+func (s *sniffer) account(sum capture.Summary) {
+	if sum.Packets == 0 {
+		s.log.Warn("no packet was read", zap.String("from", s.cmd.Read))
+		return
+	}
+	if s.summary != nil {
+		return
+	}
+	dropped := uint64(0)
+	for _, reasons := range sum.Drops {
+		for _, n := range reasons {
+			dropped += n
+		}
+	}
+	s.log.Info("capture read; --summary says why packets are dropped", zap.Uint64("packets", sum.Packets),
+		zap.Uint64("dns_messages", sum.DNSMessages), zap.Uint64("transactions", sum.Transactions), zap.Uint64("dropped", dropped))
 }
 
 // summarize writes the summary and the ranking where they are asked for.

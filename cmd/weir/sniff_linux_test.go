@@ -88,10 +88,6 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // what weir says of it adds up to what was sent.
 func TestSniffAnInterfaceEndToEnd(t *testing.T) {
 	need(t, "unbound", "dig", "tcpreplay")
-	bin, err := buildOnce()
-	if err != nil {
-		t.Fatal(err)
-	}
 	there := twoHosts(t)
 	dir := t.TempDir()
 	conf := writeFile(t, filepath.Join(dir, "unbound.conf"), `server:
@@ -120,13 +116,10 @@ remote-control:
 	}
 	eventually(t, "unbound answers", func() bool { out, err := dig("www.example.com"); return err == nil && out == "192.0.2.1" })
 
-	weir := exec.Command(bin, "sniff", "--interface", "span0", "--admin", "127.0.0.1:5380", "--state", filepath.Join(dir, "state"),
+	p, _ := startSniffer(t, "--interface", "span0", "--admin", "127.0.0.1:5380", "--state", filepath.Join(dir, "state"),
 		"--transactions", filepath.Join(dir, "t.jsonl"), "--summary", filepath.Join(dir, "summary.json"), "--client-address", "full")
-	p, line := start(t, weir)
-	if !strings.Contains(line, `"msg":"weir sniffs"`) {
-		t.Fatalf("first line %s", line)
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", weir.Process.Pid))
+	pid := p.cmd.Process.Pid
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,9 +151,9 @@ remote-control:
 	must(t, there[0], append(there[1:], "tcpreplay", "--topspeed", "-i", "span1", filepath.Join(root, "testdata/pcap/sample.pcap"))...)
 	want := played.DNSMessages + 2*asked
 	eventually(t, "all messages are seen", func() bool {
-		return metric(p.scrapeIn(t, weir.Process.Pid), "weir_capture_messages_total") == strconv.FormatUint(want, 10)
+		return metric(p.scrapeIn(t, pid), "weir_capture_messages_total") == strconv.FormatUint(want, 10)
 	})
-	checkDocumented(t, p.scrapeIn(t, weir.Process.Pid))
+	checkDocumented(t, p.scrapeIn(t, pid))
 	p.stop()
 	text, err := os.ReadFile(filepath.Join(dir, "summary.json"))
 	if err != nil {
@@ -198,10 +191,6 @@ func TestSniffTheDnstapOfUnbound(t *testing.T) {
 	if out, _ := exec.Command("unbound", "-V").CombinedOutput(); !strings.Contains(string(out), "--enable-dnstap") {
 		t.Skip("this unbound has no dnstap")
 	}
-	bin, err := buildOnce()
-	if err != nil {
-		t.Fatal(err)
-	}
 	dir := t.TempDir()
 	port := strconv.Itoa(freePort(t))
 	socket := filepath.Join(dir, "tap.sock")
@@ -225,8 +214,8 @@ dnstap:
   dnstap-log-client-query-messages: yes
   dnstap-log-client-response-messages: yes
 `)
-	p, line := start(t, exec.Command(bin, "sniff", "--dnstap", "unix:"+socket, "--admin", "", "--state", filepath.Join(dir, "state"),
-		"--transactions", filepath.Join(dir, "t.jsonl"), "--summary", filepath.Join(dir, "summary.json"), "--client-address", "full"))
+	p, line := startSniffer(t, "--dnstap", "unix:"+socket, "--admin", "", "--state", filepath.Join(dir, "state"),
+		"--transactions", filepath.Join(dir, "t.jsonl"), "--summary", filepath.Join(dir, "summary.json"), "--client-address", "full")
 	if !strings.Contains(line, "tap.sock") {
 		t.Fatalf("first log line %s", line)
 	}

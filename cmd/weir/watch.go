@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"syscall"
 
 	"github.com/weirdns/weir/capture"
@@ -209,9 +211,30 @@ func (s *sniffer) source(c *capture.Capture) ([]string, opened, error) {
 		}
 		return d.Addrs(), opened{d.Run, d.Close}, nil
 	}
+	for _, name := range s.cfg.Capture.Live.Interfaces {
+		if err := knownInterface(name); err != nil {
+			return nil, opened{}, exitWith(exitBind, err)
+		}
+	}
 	live, err := c.OpenLive()
 	if err != nil {
 		return nil, opened{}, exitWith(exitBind, err)
 	}
 	return s.cfg.Capture.Live.Interfaces, opened{live.Run, live.Close}, nil
+}
+
+// knownInterface says which interfaces there are where name is none.
+func knownInterface(name string) error {
+	if isInterface(name) {
+		return nil
+	}
+	all, err := net.Interfaces()
+	if err != nil {
+		return fmt.Errorf("interface %s: %w", name, err)
+	}
+	var names []string
+	for i := range all {
+		names = append(names, all[i].Name)
+	}
+	return fmt.Errorf("interface %s: there is none of that name; there are %s", name, strings.Join(names, ", "))
 }

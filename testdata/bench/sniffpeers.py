@@ -7,7 +7,8 @@ NAME is weir, weir-plain (no model), tshark (names asked for), tshark-answers
 (records too), dnscap, passivedns, dnscollector or dnsmonster: the program, and
 how it is asked. All take turns in every round. The time is the process's own,
 user and system; lines are what it wrote, beside the packets of the file, since
-some drop what they cannot keep up with. A program that does not end by itself is
+some drop what they cannot keep up with: a rate with fewer lines than messages,
+of who writes each, is that of dropping. A program that does not end by itself is
 ended when it has been idle for three seconds.
 """
 import argparse
@@ -49,7 +50,11 @@ def command(name, binary, capture, work):
     if name == "passivedns":
         return [binary, "-q", "-r", capture, "-l", out, "-L", work / "err", "-p", work / "pid"], out, True
     if name == "dnsmonster":
-        return [binary, f"--pcapfile={capture}", "--stdoutoutputtype=1"], None, True
+        # Its outputs take a message only if one of their workers waits for it that
+        # moment, else it is dropped: as many workers as messages may be under way
+        # keep all of them. Of its forms CSV costs it least.
+        return [binary, f"--pcapfile={capture}", "--stdoutoutputtype=1", "--stdoutoutputworkercount=32768",
+                "--resultchannelsize=1000", "--packetchannelsize=1000", "--stdoutoutputformat=csv_no_header"], None, True
     if name == "dnscollector":
         folder, conf = work / "in", work / "conf.yml"
         shutil.rmtree(folder, ignore_errors=True)
@@ -107,7 +112,9 @@ def main():
     print(f"{n} packets, {a.rounds} rounds, median")
     for name, rounds in results.items():
         cpu = statistics.median(r[0] for r in rounds)
-        print(f"{name:14} {cpu:7.2f} s {n / cpu:9.0f} packets/s  {rounds[-1][1]:8} lines  {rounds[-1][2] // 1024:5} MB")
+        fewest, most = min(r[1] for r in rounds), max(r[1] for r in rounds)
+        lines = f"{most}" if fewest == most else f"{fewest} to {most}"
+        print(f"{name:14} {cpu:7.2f} s {n / cpu:9.0f} packets/s  {lines} lines  {rounds[-1][2] // 1024:5} MB")
 
 
 if __name__ == "__main__":
