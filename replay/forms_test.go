@@ -134,11 +134,13 @@ func TestOtherWritersOfTheSameForms(t *testing.T) {
 				`{"ts":1772366400,"id.orig_h":"192.0.2.10","id.resp_p":53,"query":"b.example","rcode":0}` + "\n" +
 				`{"ts":1772366400,"id.orig_h":"192.0.2.10","id.resp_p":53,"query":"c.example","qtype":6,"opcode":5}` + "\n" +
 				`{"ts":1772366400,"id.orig_h":"192.0.2.10","id.resp_p":5353,"query":"d.local","qtype":1}` + "\n" +
-				`{"ts":1772366400,"id.orig_h":"192.0.2.10","id.resp_p":53,"query":"j\\xe4ger.example","qtype":16,"rcode":0,"answers":["TXT 3 abc","TXT 1 \\xff"]}` + "\n",
+				`{"ts":1772366400,"id.orig_h":"192.0.2.10","id.resp_p":53,"query":"j\\xe4ger.example","qtype":16,"rcode":0,"answers":["TXT 3 abc","TXT 1 \\xff"]}` + "\n" +
+				`{"ts":1772366400,"id.orig_h":"192.0.2.10","id.resp_p":53,"query":"e.example","rcode":0,"answers":["TXT 1 x"]}` + "\n",
 			[]string{
 				"2026-03-01T12:00:00Z 192.0.2.10 . NS unanswered", "2026-03-01T12:00:00Z 192.0.2.10 a.example A NOERROR 192.0.2.1",
 				`2026-03-01T12:00:00Z 192.0.2.10 j\228ger.example TXT NOERROR "abc" "\255"`,
-			}, replay.Stats{Lines: 6, Records: 3, Other: 3},
+				`2026-03-01T12:00:00Z 192.0.2.10 e.example TXT NOERROR "x"`,
+			}, replay.Stats{Lines: 7, Records: 4, Other: 3},
 		},
 	} {
 		got, s := transactions(t, c.log)

@@ -78,9 +78,12 @@ func (r *zeekRecord) entry(e *entry) (bool, error) {
 	return true, nil
 }
 
-// typeOf is the type of an answer that has addresses.
+// typeOf is the type of an answer that has addresses or texts.
 func typeOf(answers []string) (uint16, bool) {
 	for _, s := range answers {
+		if strings.HasPrefix(s, "TXT ") {
+			return dnswire.TypeTXT, true
+		}
 		if a, err := netip.ParseAddr(s); err == nil {
 			if a.Is4() {
 				return dnswire.TypeA, true

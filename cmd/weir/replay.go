@@ -103,8 +103,11 @@ func (c *replayCmd) Run(std stdio) error {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted: the report is of what was read until then")
 	}
-	if err != nil && first.report.Queries == 0 {
+	switch {
+	case err != nil && first.report.Queries == 0:
 		return err
+	case first.report.Queries == 0:
+		r.log.Warn("no query was read", zap.Strings("from", c.Files))
 	}
 	return errors.Join(err, r.write(std.out))
 }

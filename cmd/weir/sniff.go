@@ -163,8 +163,14 @@ func (c *sniffCmd) readable() error {
 		return fmt.Errorf("%s: %w", c.Read, errors.Unwrap(err))
 	case info.Mode().IsRegular() && info.Size() == 0 && !c.Follow:
 		return fmt.Errorf("%s: the file is empty", c.Read)
+	case !info.Mode().IsRegular() && !info.IsDir():
+		return nil // a pipe is opened once
 	}
-	return nil
+	f, err := os.Open(filepath.Clean(c.Read))
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 func isInterface(name string) bool {
