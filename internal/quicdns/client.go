@@ -192,7 +192,10 @@ func (c *Client) Ask(ctx context.Context, query []byte, fresh bool) ([]byte, err
 			c.forget(l) // the next question had better not wait for the same silence
 		}
 		err = ctx.Err()
-	case kept && l.conn.Context().Err() != nil:
+	case kept && errors.Is(err, net.ErrClosed):
+		// The connection has ended. Its streams are told before its context is, so
+		// that for a moment it looks as if it could be used.
+		c.forget(l)
 		err = errors.Join(ErrGone, err)
 	}
 	return answer, err
