@@ -78,7 +78,7 @@ bench-peers: build
 ## faults: what breaks around a running weir, with whole loads; then shortly, with the race detector
 faults:
 	@mkdir -p bin
-	WEIR_FAULTS=full $(GO) test -count=1 -timeout 30m ./internal/faults -v -table bin/faults.md
+	WEIR_FAULTS=full $(GO) test -count=1 -timeout 30m ./internal/faults -v -table $(CURDIR)/bin/faults.md
 	WEIR_FAULTS=short $(GO) test -count=1 -timeout 10m ./internal/faults -race-binary
 
 ## mutants: take each check of what comes from outside out in turn; a test must notice
