@@ -44,6 +44,9 @@ func listenUDP(addr string, workers int, s *Resolver) (*udpServer, error) {
 	u := &udpServer{s: s, workers: workers}
 	if u.sockets = s.inherited.UDP(addr); len(u.sockets) > 0 {
 		u.inherited = true
+		for _, c := range u.sockets {
+			enlarge(c)
+		}
 		if err := u.wantDestination(); err != nil {
 			u.close()
 			return nil, err

@@ -32,6 +32,33 @@ func reusePort(_, _ string, c syscall.RawConn) error {
 	return err
 }
 
+// enlarge has a socket that somebody else made hold what one of our own does,
+// unless it holds more: between two processes queries wait in it. What the system
+// allows shows in one of our own, since asking for more than that could take away
+// from what a service manager was allowed.
+func enlarge(conn *net.UDPConn) {
+	own, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		return
+	}
+	defer func() { _ = own.Close() }() // nothing was sent
+	if _ = own.SetReadBuffer(receiveBuffer); holds(conn) < holds(own) {
+		_ = conn.SetReadBuffer(receiveBuffer)
+	}
+}
+
+// holds is the size of a socket's receive buffer, 0 if that cannot be told.
+func holds(conn *net.UDPConn) (octets int) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0
+	}
+	_ = raw.Control(func(fd uintptr) {
+		octets, _ = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF)
+	})
+	return octets
+}
+
 // wantDestination asks for each datagram's destination address, where the
 // socket has several: the answer must come from the address that was asked.
 func wantDestination(conn *net.UDPConn) error {

@@ -16,6 +16,8 @@ const (
 
 func reusePort(_, _ string, _ syscall.RawConn) error { return nil }
 
+func enlarge(*net.UDPConn) {}
+
 func wantDestination(*net.UDPConn) error { return nil }
 
 // batch is a batch of one, where the system has no call for more.
