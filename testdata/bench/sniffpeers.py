@@ -4,12 +4,12 @@
 usage: sniffpeers.py --file CAPTURE [--rounds 3] --peer NAME=BINARY ...
 
 NAME is weir, weir-plain (no model), tshark (names asked for), tshark-answers
-(records too), dnscap, passivedns, dnscollector or dnsmonster: the program, and
-how it is asked. All take turns in every round. The time is the process's own,
-user and system; lines are what it wrote, beside the packets of the file, since
-some drop what they cannot keep up with: a rate with fewer lines than messages,
-of who writes each, is that of dropping. A program that does not end by itself is
-ended when it has been idle for three seconds.
+(records too), tshark-json (messages whole), dnscap, passivedns, dnscollector or
+dnsmonster: the program, and how it is asked. All take turns in every round. The
+time is the process's own, user and system; lines are what it wrote, beside the
+packets of the file, since some drop what they cannot keep up with: a rate with
+fewer lines than messages, of who writes each, is that of dropping. A program that
+does not end by itself is ended when it has been idle for three seconds.
 """
 import argparse
 import os
@@ -45,6 +45,8 @@ def command(name, binary, capture, work):
     if name == "tshark-answers":
         fields = ("time", "qry.name", "qry.type", "resp.name", "resp.type", "a", "aaaa", "cname")
         return [binary, "-n", "-r", capture, "-T", "fields", *(x for f in fields for x in ("-e", f"dns.{f}"))], None, True
+    if name == "tshark-json":
+        return [binary, "-n", "-r", capture, "-T", "ek", "-J", "dns"], None, True
     if name == "dnscap":
         return [binary, "-g", "-r", capture], None, True
     if name == "passivedns":
