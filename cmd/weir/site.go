@@ -4,15 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
-	"github.com/weirdns/weir/internal/atomicfile"
 	"go.uber.org/zap"
 )
 
@@ -27,11 +24,8 @@ const maxSiteFile = 4 << 20
 
 // siteKeeper keeps the site's figures of scores in the state folder.
 type siteKeeper struct {
+	stateFile
 	site     *detect.Site
-	path     string
-	log      *zap.Logger
-	every    time.Duration
-	failures prometheus.Counter
 	restored error // why the last run's figures were not taken up
 }
 
@@ -39,12 +33,13 @@ type siteKeeper struct {
 // be used the site begins anew: until enough names were seen the levels of the
 // model's card decide, as ever. run says in the log how it went.
 func newSiteKeeper(dir string, site *detect.Site, log *zap.Logger, reg prometheus.Registerer) *siteKeeper {
-	k := &siteKeeper{
-		site: site, path: filepath.Join(dir, siteFileName), log: log, every: siteSaveInterval,
+	k := &siteKeeper{site: site, stateFile: stateFile{
+		path: filepath.Join(dir, siteFileName), every: siteSaveInterval,
+		what: "site's own scores", log: log,
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_site_save_failures_total", Help: "Times that the site's figures of scores could not be written to the state folder.",
 		}),
-	}
+	}}
 	reg.MustRegister(k.failures)
 	if k.restored = restoreSite(k.path, site); k.restored != nil {
 		var key detect.SiteKey
@@ -52,6 +47,15 @@ func newSiteKeeper(dir string, site *detect.Site, log *zap.Logger, reg prometheu
 		site.Reset(key)
 	}
 	return k
+}
+
+// restoreSite reads the file into site.
+func restoreSite(path string, site *detect.Site) error {
+	data, err := readState(path, maxSiteFile)
+	if err != nil {
+		return err
+	}
+	return site.Restore(data)
 }
 
 func (k *siteKeeper) announce() {
@@ -66,51 +70,9 @@ func (k *siteKeeper) announce() {
 	}
 }
 
-// restoreSite reads the file into site.
-func restoreSite(path string, site *detect.Site) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close() // read only: nothing to lose
-	data, err := io.ReadAll(io.LimitReader(f, maxSiteFile))
-	if err != nil {
-		return err
-	}
-	return site.Restore(data)
-}
-
-// run writes the figures from time to time, and at the end.
+// run writes the figures from time to time, and at the end. While the model is off
+// there are none, and what the file says of it stays.
 func (k *siteKeeper) run(ctx context.Context) error {
 	k.announce()
-	tick := time.NewTicker(k.every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return k.save()
-		case <-tick.C:
-			if err := k.save(); err != nil {
-				k.log.Warn("site's own scores not written", zap.Error(err))
-			}
-		}
-	}
-}
-
-// save writes the figures, so that after a crash there are the old ones or the
-// new ones.
-func (k *siteKeeper) save() (err error) {
-	data := k.site.Append(nil)
-	if len(data) == 0 {
-		return nil // the model is off: what the file says of it stays
-	}
-	defer func() {
-		if err != nil {
-			k.failures.Inc()
-		}
-	}()
-	return atomicfile.Write(k.path, 0o600, func(w io.Writer) error {
-		_, err := w.Write(data)
-		return err
-	})
+	return k.keep(ctx, func() ([]byte, error) { return k.site.Append(nil), nil }, func() {})
 }
