@@ -70,9 +70,16 @@ func (k *siteKeeper) announce() {
 	}
 }
 
-// run writes the figures from time to time, and at the end. While the model is off
-// there are none, and what the file says of it stays.
+// run writes the figures from time to time, and at the end.
 func (k *siteKeeper) run(ctx context.Context) error {
 	k.announce()
-	return k.keep(ctx, func() ([]byte, error) { return k.site.Append(nil), nil }, func() {})
+	return k.keep(ctx, k.save)
+}
+
+func (k *siteKeeper) save() error {
+	data := k.site.Append(nil)
+	if len(data) == 0 {
+		return nil // the model is off: what the file says of it stays
+	}
+	return k.write(data)
 }

@@ -31,21 +31,10 @@ type stateFile struct {
 	failures prometheus.Counter
 }
 
-// keep writes the state that current gives, every so often and when ctx ends, so
-// that after a crash there is the old one or the new. Nothing is written of none;
-// written is called after each time that something was.
-func (f *stateFile) keep(ctx context.Context, current func() ([]byte, error), written func()) error {
-	save := func() error {
-		data, err := current()
-		if err == nil && len(data) > 0 {
-			err = atomicfile.Write(f.path, 0o600, func(w io.Writer) error {
-				_, err := w.Write(data)
-				return err
-			})
-			if err == nil {
-				written()
-			}
-		}
+// keep calls save every so often and when ctx ends, and counts its failures.
+func (f *stateFile) keep(ctx context.Context, save func() error) error {
+	counted := func() error {
+		err := save()
 		if err != nil {
 			f.failures.Inc()
 		}
@@ -56,11 +45,19 @@ func (f *stateFile) keep(ctx context.Context, current func() ([]byte, error), wr
 	for {
 		select {
 		case <-ctx.Done():
-			return save()
+			return counted()
 		case <-tick.C:
-			if err := save(); err != nil {
+			if err := counted(); err != nil {
 				f.log.Warn(f.what+" not written", zap.Error(err))
 			}
 		}
 	}
+}
+
+// write replaces the file, so that after a crash there is the old one or the new.
+func (f *stateFile) write(data []byte) error {
+	return atomicfile.Write(f.path, 0o600, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
 }

@@ -56,11 +56,22 @@ func (k *suspectKeeper) run(ctx context.Context) error {
 	if k.restored != nil && !errors.Is(k.restored, fs.ErrNotExist) {
 		k.log.Warn("the domains that findings spoke against before the restart cannot be used: nothing is suspected until it is found again; the file is put aside as "+suspectFileName+".bad", zap.Error(k.restored))
 	}
-	changes := k.saved
-	return k.keep(ctx, func() ([]byte, error) {
-		if changes = k.suspects.Changes(); changes == k.saved {
-			return nil, nil
-		}
-		return k.suspects.AppendState(nil, time.Now())
-	}, func() { k.saved = changes })
+	return k.keep(ctx, k.save)
+}
+
+// save writes them if they have changed.
+func (k *suspectKeeper) save() error {
+	changes := k.suspects.Changes()
+	if changes == k.saved {
+		return nil
+	}
+	data, err := k.suspects.AppendState(nil, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := k.write(data); err != nil {
+		return err
+	}
+	k.saved = changes
+	return nil
 }

@@ -158,6 +158,10 @@ func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error)
 		return nil, nil, nil, err
 	}
 	beside = []task{{"privacy", guard.Run}}
+	if !s.cmd.Follow { // which goes on where it was
+		watched := newWatchedKeeper(s.cfg.StateDir, s.log.Named("capture"), s.registry)
+		beside = append(beside, task{"until when was watched", watched.run})
+	}
 	outputs := outlets.outputs()
 	if s.alerts != nil {
 		sinks, outputs = append(sinks, s.alerts.engine), append(outputs, s.alerts.output())

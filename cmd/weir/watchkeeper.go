@@ -49,5 +49,13 @@ func (k *watchKeeper) run(ctx context.Context) error {
 	if k.restored != nil && !errors.Is(k.restored, fs.ErrNotExist) {
 		k.log.Warn("behaviour of clients begins anew: that of the last run cannot be used", zap.Error(k.restored))
 	}
-	return k.keep(ctx, func() ([]byte, error) { return k.watch.Append(nil) }, func() {})
+	return k.keep(ctx, k.save)
+}
+
+func (k *watchKeeper) save() error {
+	data, err := k.watch.Append(nil)
+	if err != nil {
+		return err
+	}
+	return k.write(data)
 }
