@@ -65,7 +65,7 @@ type Finding struct {
 	Level    Level        // how much it says: low is worth a look, high is hard to explain otherwise
 	Client   netip.Addr   // invalid if it is not about one
 	Name     dnsname.Name // nil if it is not about one; borrowed
-	Evidence []Fact       // borrowed
+	Evidence []Fact       // each key once; borrowed
 	// Until is how long the registered domain of Name is suspected in verdicts; zero:
 	// it is not. Enforce says that policy's action is carried out then.
 	Until   time.Time

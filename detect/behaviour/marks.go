@@ -54,13 +54,17 @@ func belowAny(n dnsname.Name, set map[string]bool) bool {
 	return false
 }
 
-// marks are facts about the event's domain that say nothing by themselves.
-func (e *event) marks() (facts []detect.Fact) {
+// marks is what says nothing of the event's domain by itself, as one fact, or none.
+func (e *event) marks() []detect.Fact {
+	var marks []string
 	if e.registered != nil && isDynamic(e.registered) {
-		facts = append(facts, detect.Fact{Key: "mark", Value: "dynamic_dns"})
+		marks = append(marks, "dynamic_dns")
 	}
 	if e.parked() {
-		facts = append(facts, detect.Fact{Key: "mark", Value: "parked"})
+		marks = append(marks, "parked")
 	}
-	return facts
+	if marks == nil {
+		return nil
+	}
+	return []detect.Fact{{Key: "mark", Value: strings.Join(marks, " ")}}
 }

@@ -1,6 +1,7 @@
 package behaviour
 
 import (
+	"strings"
 	"time"
 
 	"github.com/weirdns/weir/detect"
@@ -74,18 +75,20 @@ func (w *Watcher) rebinding(e *event) {
 		level = detect.LevelHigh
 		facts = append(facts, detect.Fact{Key: "public_before", Value: ago.String()})
 	}
+	var addresses []string
 	_, walk, err := dnswire.WalkMessage(e.Response)
-	for r := (dnswire.Record{}); err == nil && walk.Next(&r) && r.Section == dnswire.Answer && len(facts) < maxFacts; {
+	for r := (dnswire.Record{}); err == nil && walk.Next(&r) && r.Section == dnswire.Answer && len(addresses) < maxShown; {
 		if a := r.Address(e.Response); a.IsValid() {
 			loopback = loopback || a.Unmap().IsLoopback()
-			facts = append(facts, detect.Fact{Key: "address", Value: a.String()})
+			addresses = append(addresses, a.String())
 		}
 	}
+	facts = append(facts, detect.Fact{Key: "address", Value: strings.Join(addresses, " ")})
 	if level == detect.LevelHigh && loopback {
 		level = detect.LevelMedium
 	}
 	w.tell(detect.Rebinding, level, e.Query.Time, e.client, e.Query.Name, facts...)
 }
 
-// maxFacts bounds the evidence of a finding.
-const maxFacts = 10
+// maxShown bounds the addresses in the evidence of a finding.
+const maxShown = 8
