@@ -227,7 +227,7 @@ type Verdict struct {
 	// none. It shares the query's memory.
 	Registered dnsname.Name
 	Matches    []Match      // every list entry that was hit, in the order of the configuration; 64 at most
-	Decider    int          // for OriginBlockList: which of Matches the action is from
+	Decider    int          // for OriginBlockList and OriginBehaviour: which of Matches the action is from
 	Answer     *BlockAnswer // for Enforced actions
 }
 

@@ -157,3 +157,26 @@ func TestReportAndDifference(t *testing.T) {
 		t.Errorf("%v\n%s", err, text.String())
 	}
 }
+
+// What findings decided counts as theirs, not as that of a list which was hit too.
+func TestReportCountsFindingsAsAList(t *testing.T) {
+	r := replay.NewReport(func(netip.Addr) string { return "" })
+	q := detect.Query{Time: time.Date(2026, 3, 1, 23, 0, 0, 0, time.UTC), Name: dnsname.MustParse("a.example.com")}
+	v := detect.Verdict{Origin: detect.OriginBehaviour, Action: detect.NXDOMAIN, Matches: []detect.Match{{List: "watched"}, {List: detect.FindingList}}, Decider: 1}
+	r.Add(&q, &v)
+	v.Enforced = true
+	r.Add(&q, &v)
+	r.Finish([]detect.Threshold{{Level: detect.LevelLow, FPR: 0.5}}, 10)
+	if got := *r.Lists[detect.FindingList]; got.Alerted != 1 || got.Blocked != 1 || got.Hits != 2 {
+		t.Errorf("findings count as %+v", got)
+	}
+	if got := *r.Lists["watched"]; got.Alerted != 0 || got.Blocked != 0 || got.Hits != 2 {
+		t.Errorf("a list that decided nothing counts as %+v", got)
+	}
+	r.Domains = 536
+	r.Levels["low"].ExpectedFalse = new(float64(268))
+	var text strings.Builder
+	if err := r.Text(&text); err != nil || !strings.Contains(text.String(), "268 domains: 0.5 of 536") {
+		t.Errorf("%v\n%s", err, text.String())
+	}
+}

@@ -249,17 +249,26 @@ func (r *Report) lists(v *detect.Verdict, o Outcome) {
 		}
 		c := counter(r, r.Lists, list, math.MaxInt)
 		c.Hits++
-		if v.Origin == detect.OriginBlockList && v.Decider < len(v.Matches) && v.Matches[v.Decider].List == list {
+		if decider(v) == list {
 			c.add(o)
 		}
 	}
+}
+
+// decider is the list that decided, or what findings stand as in the place of one;
+// "" if none did.
+func decider(v *detect.Verdict) string {
+	if (v.Origin == detect.OriginBlockList || v.Origin == detect.OriginBehaviour) && v.Decider < len(v.Matches) {
+		return v.Matches[v.Decider].List
+	}
+	return ""
 }
 
 // why is what decided: the list, the model's level, or whose judgement it was.
 func why(v *detect.Verdict) string {
 	switch {
 	case v.Origin == detect.OriginBlockList && v.Decider < len(v.Matches):
-		return v.Matches[v.Decider].List
+		return decider(v)
 	case v.Origin == detect.OriginModel && v.Action != detect.Pass:
 		return "model, " + v.Level.String()
 	case v.Origin == detect.OriginModel || v.Origin == detect.OriginNone:

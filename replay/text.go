@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"text/tabwriter"
 	"time"
 
@@ -90,8 +91,17 @@ func (r *Report) levels(w io.Writer) {
 		}
 		expected := "unknown"
 		if c.ExpectedFalse != nil {
-			expected = fmt.Sprintf("%.2g domains: %.2g of %d", *c.ExpectedFalse, *c.Rate, r.Domains)
+			expected = fmt.Sprintf("%s domains: %s of %d", twoDigits(*c.ExpectedFalse), twoDigits(*c.Rate), r.Domains)
 		}
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", l, c.Queries, c.Domains, expected)
 	}
+}
+
+// twoDigits is a figure for people: what is large is whole, of what is small two
+// digits say enough.
+func twoDigits(f float64) string {
+	if f >= 10 {
+		return strconv.FormatFloat(f, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(f, 'g', 2, 64)
 }
