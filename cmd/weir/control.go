@@ -86,6 +86,16 @@ func (f *controlFlags) paths() ([]string, error) {
 // errNoDaemon is that there is no weir at the other end.
 var errNoDaemon = errors.New("no weir is running")
 
+// onlySniffs is that the weir at the other end is a sniffer, which cannot be asked.
+type onlySniffs struct{ dir string }
+
+func (e onlySniffs) Error() string {
+	return "the weir of " + e.dir + " is a sniffer, which takes no questions: its records, log and metrics say what it sees"
+}
+
+// Is says that there is no weir to ask.
+func (e onlySniffs) Is(target error) bool { return target == errNoDaemon }
+
 // connect finds the running weir.
 func (f *controlFlags) connect() (*controlClient, error) {
 	paths, err := f.paths()
@@ -102,6 +112,11 @@ func (f *controlFlags) connect() (*controlClient, error) {
 			return nil, fmt.Errorf("control socket %s: permission denied; ask as the user that weir runs as, or as root", path)
 		case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ECONNREFUSED):
 			return nil, fmt.Errorf("control socket %s: %w", path, err)
+		}
+	}
+	for _, path := range paths {
+		if dir := filepath.Dir(path); f.Socket == "" && watchesNow(dir) {
+			return nil, onlySniffs{dir}
 		}
 	}
 	return nil, fmt.Errorf("%w: nobody answers at %s; see --socket, --state and --config", errNoDaemon, strings.Join(paths, " or "))

@@ -162,7 +162,7 @@ func (f *storeFlags) ask(online func(*controlClient) error, offline func(*store.
 		}
 		return errors.Join(offline(r), r.Close())
 	}
-	return fmt.Errorf("%w, and there is no passive DNS database in %q", err, dirs)
+	return fmt.Errorf("%w, and there is no passive DNS database in %s", err, strings.Join(dirs, " or "))
 }
 
 // folders are where the database may be.

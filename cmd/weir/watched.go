@@ -66,17 +66,39 @@ func newWatchedKeeper(dir string, log *zap.Logger, reg prometheus.Registerer) *w
 	return k
 }
 
-func (k *watchedKeeper) restore(now time.Time) error {
-	data, err := readState(k.path, maxWatchedFile)
+// readWatched returns what a sniffer wrote into a state folder; the error is
+// fs.ErrNotExist if there was none.
+func readWatched(dir string) (watched, error) {
+	var w watched
+	data, err := readState(filepath.Join(dir, watchedFileName), maxWatchedFile)
 	if err != nil {
-		return err
+		return w, err
 	}
-	var last watched
-	if err = json.Unmarshal(data, &last); err == nil && last.Until.IsZero() {
+	if err = json.Unmarshal(data, &w); err == nil && w.Until.IsZero() {
 		err = errors.New("until: is missing")
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("%s: %w", watchedFileName, err), os.Rename(k.path, k.path+".bad"))
+		err = fmt.Errorf("%s: %w: %w", watchedFileName, errWatched, err)
+	}
+	return w, err
+}
+
+// errWatched is that the file is none of a sniffer's.
+var errWatched = errors.New("cannot be used")
+
+// watchesNow says whether a sniffer with this state folder is running.
+func watchesNow(dir string) bool {
+	w, err := readWatched(dir)
+	return err == nil && !w.Ended && time.Since(w.Until).Abs() < 3*watchedSaveInterval
+}
+
+func (k *watchedKeeper) restore(now time.Time) error {
+	last, err := readWatched(filepath.Dir(k.path))
+	if errors.Is(err, errWatched) {
+		err = errors.Join(err, os.Rename(k.path, k.path+".bad"))
+	}
+	if err != nil {
+		return err
 	}
 	now = now.UTC().Truncate(time.Millisecond)
 	if now.Before(last.Until) {

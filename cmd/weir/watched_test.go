@@ -43,6 +43,9 @@ func TestSnifferTellsWhenItDidNotWatch(t *testing.T) {
 	if g := second.Gaps[0]; g.Killed || !g.Start.Equal(first.Until) || !g.End.After(g.Start) {
 		t.Errorf("after an end in order %+v, want from %v", g, first.Until)
 	}
+	if _, errs := weir(t, exitFailure, "status", "--state", dir); !strings.Contains(errs, "is a sniffer, which takes no questions") {
+		t.Errorf("weir status of a sniffer says %q", errs)
+	}
 	if err := p.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +61,9 @@ func TestSnifferTellsWhenItDidNotWatch(t *testing.T) {
 		t.Errorf("the log does not say that it was killed:\n%s", log)
 	}
 	p.stop()
+	if _, errs := weir(t, exitFailure, "status", "--state", dir); !strings.Contains(errs, "no weir is running") {
+		t.Errorf("weir status after its end says %q", errs)
+	}
 }
 
 // The file is bounded, a damaged one is put aside, and a clock that was set back
