@@ -207,7 +207,7 @@ func checkSums(tb testing.TB, s capture.Summary) {
 			drops += n
 		}
 	}
-	if s.Packets != s.DNSMessages-s.TCPMessages-s.FurtherMessages+s.Segments+s.Merged+drops || s.Waiting != 0 ||
+	if s.Packets != s.DNSMessages-s.TCPMessages-s.Further+s.Segments+s.Merged+drops || s.Waiting != 0 ||
 		s.DNSMessages != s.Queries+s.Responses+s.OtherOpcodes+s.NoQuestion+s.Quoted+s.Duplicates+s.Multicast ||
 		s.Queries != s.Answered+s.Unanswered || s.Responses != s.Answered+s.Unmatched ||
 		s.Transactions != s.Answered+s.Unanswered+s.Unmatched+s.MulticastRecorded {

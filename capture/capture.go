@@ -28,8 +28,9 @@ type Config struct {
 	// Ports are the UDP and TCP ports that speak DNS. Default: 53.
 	Ports []uint16 `yaml:"ports"`
 	// AnyPort says whether datagrams on other ports are read too if they are
-	// DNS beyond doubt: one question that can be read, and room for the records. In captures only;
-	// an interface's filter lets by what Ports says. Default: true.
+	// DNS beyond doubt: one question, flags that go together, and room for the
+	// records. In captures only; an interface's filter lets by what Ports says.
+	// Default: true.
 	AnyPort bool `yaml:"any_port"`
 	// Multicast is what is done with mDNS and LLMNR: off, count or record.
 	// Default: count.

@@ -42,6 +42,7 @@ const (
 	dropUDPShort
 	dropUDPMalformed
 	dropUDPOther
+	dropUDPLike
 	dropUDPTunnel
 	dropDNSShort
 	dropTapMalformed
@@ -87,6 +88,7 @@ var dropNames = [dropCount]struct{ stage, reason string }{
 	dropUDPShort:          {"udp", "short"},
 	dropUDPMalformed:      {"udp", "malformed"},
 	dropUDPOther:          {"udp", "other_port"},
+	dropUDPLike:           {"udp", "like_dns"},
 	dropUDPTunnel:         {"udp", "tunnel"},
 	dropDNSShort:          {"dns", "short"},
 	dropTapMalformed:      {"dnstap", "malformed"},
@@ -105,7 +107,7 @@ type counters struct {
 	waiting           atomic.Int64
 	messages          atomic.Uint64
 	tcpMessages       atomic.Uint64
-	further           atomic.Uint64 // messages beyond the first of a packet
+	further           atomic.Uint64 // parts of packets beyond the first
 	conflicts         atomic.Uint64
 	gaps              atomic.Uint64
 	lost              atomic.Uint64
@@ -217,7 +219,7 @@ func (c *Capture) register(reg prometheus.Registerer) error {
 		{"weir_capture_kernel_packets_total", "Packets that passed the kernel's filter on interfaces, by the kernel's own count.", func(n *counters) *atomic.Uint64 { return &n.received }},
 		{"weir_capture_messages_total", "DNS messages found.", func(n *counters) *atomic.Uint64 { return &n.messages }},
 		{"weir_capture_tcp_messages_total", "DNS messages found in TCP streams.", func(n *counters) *atomic.Uint64 { return &n.tcpMessages }},
-		{"weir_capture_further_messages_total", "DNS messages beyond the first of a packet.", func(n *counters) *atomic.Uint64 { return &n.further }},
+		{"weir_capture_further_total", "Parts of packets beyond the first, each of which counts as what it is: messages in SCTP and sFlow, frames in an A-MSDU.", func(n *counters) *atomic.Uint64 { return &n.further }},
 		{"weir_capture_transactions_total", "Transactions handed to the records.", func(n *counters) *atomic.Uint64 { return &n.transactions }},
 		{"weir_capture_unanswered_total", "Queries that got no response in time.", func(n *counters) *atomic.Uint64 { return &n.unanswered }},
 		{"weir_capture_unmatched_total", "Responses to no query that waited.", func(n *counters) *atomic.Uint64 { return &n.unmatched }},

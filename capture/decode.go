@@ -1,6 +1,7 @@
 package capture
 
 import (
+	"bytes"
 	"time"
 
 	"github.com/weirdns/weir/internal/dnsname"
@@ -47,6 +48,7 @@ type decoder struct {
 	further  uint64 // messages beside it that are quoted too
 	datagram datagram
 	segment  segment
+	besides  []beside // what else the packet holds
 
 	unstuffed []byte // scratch
 	inflater  inflater
@@ -62,6 +64,37 @@ func (d *decoder) decode(p *packet) drop {
 		return d.cooked(p)
 	}
 	return d.link(p.link, p.data)
+}
+
+// beside is a part of a packet that is decoded after the first, as if it came
+// in a packet of its own.
+type beside struct {
+	data       []byte
+	decode     func([]byte) drop
+	net, ident uint32
+	left       int
+}
+
+// later has a part decoded when the packet's first is dealt with. Parts do not
+// overlap, so that one level of nesting holds no more octets than the packet. In
+// what is quoted, the first is all that counts.
+func (d *decoder) later(b []byte, decode func([]byte) drop) {
+	if !d.quoting {
+		d.besides = append(d.besides, beside{data: bytes.Clone(b), decode: decode, net: d.net, ident: d.ident, left: d.left})
+	}
+}
+
+// next decodes the first of besides. What was inflated stays so: one packet is
+// worth one inflation.
+func (d *decoder) next() drop {
+	const kept = 64 // for the next packet
+	p := d.besides[0]
+	d.besides[0] = beside{}
+	if d.besides = d.besides[1:]; len(d.besides) == 0 && cap(d.besides) > kept {
+		d.besides = nil
+	}
+	d.net, d.ident, d.left, d.tcp, d.quoting, d.further = p.net, p.ident, p.left, false, false, 0
+	return p.decode(p.data)
 }
 
 // speaks says whether UDP on one of these ports is for us.

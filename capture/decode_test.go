@@ -132,7 +132,8 @@ func TestEveryDropHasItsStageAndReason(t *testing.T) {
 		{"tcp", "short", layers.LinkTypeEthernet, tcp(53)[:14+20+3]},
 		{"udp", "short", layers.LinkTypeEthernet, eth[:14+20+7]},
 		{"udp", "malformed", layers.LinkTypeEthernet, edit(eth, 14+20+4, 0, 7)},
-		{"udp", "other_port", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 443, dnsQuery[:20])},
+		{"udp", "other_port", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 443, dnsQuery[:12])},
+		{"udp", "like_dns", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 443, append(bytes.Clone(dnsQuery[:12]), make([]byte, 8)...))},
 		{"udp", "tunnel", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 4789, dnsQuery)},
 		{"dns", "short", layers.LinkTypeEthernet, udp(t, client4, server4, 40000, 53, dnsQuery[:3])},
 	} {
@@ -250,12 +251,19 @@ func TestWhatIsDNSBeyondDoubtIsReadOnAnyPort(t *testing.T) {
 		{"a response without room for the records that it counts", 5300, edit(a, 7, 3), 0},
 		{"a response whose records are broken", 5300, edit(a, len(a)-5, 200), 1},
 		{"a class that nobody has", 5300, edit(q, len(q)-1, 9), 0},
-		{"a question that is cut", 5300, q[:16], 0},
+		{"a question that is cut", 5300, q[:16], 1},
+		{"a question whose name is broken", 5300, edit(q, 12, 0xff), 1},
+		{"a broken question without room for what is counted", 5300, edit(edit(q, 12, 0xff), 11, 2), 0},
+		{"a query with an rcode", 5300, edit(q, 3, 0x03), 0},
+		{"no more than a header", 5300, q[:12], 0},
 		{"the name service of NetBIOS", 137, q, 0},
 	} {
 		file := pcapFile(t, layers.LinkTypeEthernet, frame{0, udp(t, client4, server4, 40000, c.port, c.data)})
-		if s, _ := read(t, file, nil); s.DNSMessages != c.found || s.DNSMessages+s.Drops["udp"]["other_port"] != 1 {
+		if s, _ := read(t, file, nil); s.DNSMessages != c.found || s.DNSMessages+s.Drops["udp"]["other_port"]+s.Drops["udp"]["like_dns"] != 1 {
 			t.Errorf("%s: %+v", c.name, s)
+		}
+		if s, got := read(t, file, nil); s.NoQuestion > 0 && len(got) > 0 {
+			t.Errorf("%s: recorded without a question: %+v", c.name, got)
 		}
 		if s, _ := read(t, file, func(c *capture.Config, _ *capture.Deps) { c.AnyPort = false }); s.DNSMessages != 0 {
 			t.Errorf("%s, with any_port off: %+v", c.name, s)

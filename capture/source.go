@@ -65,9 +65,16 @@ var otherFormats = [...]struct{ magic, name string }{
 	{"BZh", "bzip2"},
 }
 
+// cutSource is a compressed file that ends before anything can be taken out of
+// it: what it holds of a capture is cut off within the first packet.
+type cutSource struct{}
+
+func (cutSource) next() (packet, error) { return packet{}, io.ErrUnexpectedEOF }
+
 // openSource looks at the magic number, below gzip, zstd or LZ4 if need be.
 func openSource(r io.Reader) (source, error) {
 	b := bufio.NewReaderSize(r, readBuffer)
+	plain := b
 	if head, err := b.Peek(2); err == nil && binary.BigEndian.Uint16(head) == magicGzip {
 		z, err := gzip.NewReader(b)
 		if err != nil {
@@ -86,8 +93,11 @@ func openSource(r io.Reader) (source, error) {
 	}
 	head, err := b.Peek(4)
 	if err != nil {
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil, ErrFormat
+		case errors.Is(err, io.ErrUnexpectedEOF) && b != plain:
+			return cutSource{}, nil
 		}
 		return nil, err
 	}

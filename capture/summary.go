@@ -22,7 +22,7 @@ type Kernel struct {
 
 // Summary counts what a Capture has read. It always holds that
 //
-//	packets      = dns_messages - tcp_messages - further_messages + segments + merged + waiting + all drops
+//	packets      = dns_messages - tcp_messages - further + segments + merged + waiting + all drops
 //	dns_messages = queries + responses + other_opcodes + no_question + quoted + duplicates + multicast
 //	queries      = answered + unanswered, when reading is over
 //	responses    = answered + unmatched
@@ -33,8 +33,8 @@ type Summary struct {
 	Segments          uint64                       `json:"segments"` // of TCP, whose octets were read
 	Waiting           uint64                       `json:"waiting"`  // fragments and segments; 0 when reading is over
 	DNSMessages       uint64                       `json:"dns_messages"`
-	TCPMessages       uint64                       `json:"tcp_messages"`     // of dns_messages
-	FurtherMessages   uint64                       `json:"further_messages"` // of dns_messages: those beyond the first of a packet
+	TCPMessages       uint64                       `json:"tcp_messages"` // of dns_messages
+	Further           uint64                       `json:"further"`      // parts of packets beyond the first: messages of SCTP and sFlow, frames of an A-MSDU
 	Queries           uint64                       `json:"queries"`
 	Responses         uint64                       `json:"responses"`
 	OtherOpcodes      uint64                       `json:"other_opcodes"`
@@ -61,7 +61,7 @@ type Summary struct {
 func (c *Capture) Summary() Summary {
 	n := c.total()
 	s := Summary{
-		Packets: n.packets.Load(), Merged: n.merged.Load(), Segments: n.segments.Load(), TCPMessages: n.tcpMessages.Load(), FurtherMessages: n.further.Load(), Waiting: uint64(max(0, n.waiting.Load())), DNSMessages: n.messages.Load(), Queries: n.queries.Load(), Responses: n.responses.Load(),
+		Packets: n.packets.Load(), Merged: n.merged.Load(), Segments: n.segments.Load(), TCPMessages: n.tcpMessages.Load(), Further: n.further.Load(), Waiting: uint64(max(0, n.waiting.Load())), DNSMessages: n.messages.Load(), Queries: n.queries.Load(), Responses: n.responses.Load(),
 		OtherOpcodes: n.otherOpcodes.Load(), NoQuestion: n.noQuestion.Load(), Quoted: n.quoted.Load(),
 		Transactions: n.transactions.Load(), Answered: n.answered.Load(), Unanswered: n.unanswered.Load(), Unmatched: n.unmatched.Load(),
 		Evicted: n.evicted.Load(), Duplicates: n.duplicates.Load(), Multicast: n.multicast.Load(), MulticastRecorded: n.multicastRecorded.Load(),

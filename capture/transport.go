@@ -52,10 +52,17 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 	case d.speaks(from, to):
 	case tunnelPort(from) || tunnelPort(to):
 		return d.udpTunnel(from, to, payload, a)
-	case d.anyPort && !lookalikePort(from) && !lookalikePort(to) && isMessage(payload, length-udpHeader, &d.name):
-	default:
+	case !d.anyPort || lookalikePort(from) || lookalikePort(to):
 		d.quic(from, to, payload, a)
 		return dropUDPOther
+	default:
+		switch like(payload, length-udpHeader, &d.name) {
+		case unlike:
+			d.quic(from, to, payload, a)
+			return dropUDPOther
+		case doubtful:
+			return dropUDPLike
+		}
 	}
 	if length == 0 {
 		length = len(b)
@@ -77,31 +84,6 @@ func (d *decoder) udpLite(b []byte, a addresses) drop {
 	}
 	d.found(b[8:], from, to, a)
 	return 0
-}
-
-// sctp looks for a chunk of data (RFC 9260, section 3.3.1) that is a whole
-// message.
-func (d *decoder) sctp(b []byte, a addresses) drop {
-	const header, chunk, data, dataHeader, whole = 12, 4, 0, 16, 0x03
-	if len(b) < header {
-		return dropProtocol
-	}
-	from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
-	if !d.ports[from] && !d.ports[to] {
-		return dropProtocol
-	}
-	for b = b[header:]; len(b) >= chunk; {
-		size := int(binary.BigEndian.Uint16(b[2:]))
-		if size < chunk {
-			break
-		}
-		if part := b[:min(size, len(b))]; b[0] == data && b[1]&whole == whole && len(part) > dataHeader {
-			d.found(part[dataHeader:], from, to, a)
-			return 0
-		}
-		b = b[min((size+3)&^3, len(b)):]
-	}
-	return dropProtocol
 }
 
 // found notes the message that the packet holds.

@@ -76,7 +76,6 @@ func (d *decoder) wifi(b []byte, padded bool) drop {
 		order                                  = 0x80
 		fragmentNumber                         = 0x0f
 		aggregated                             = 0x80 // in QoS control
-		subframe                               = 14
 	)
 	if len(b) < header {
 		return dropLinkShort
@@ -103,15 +102,44 @@ func (d *decoder) wifi(b []byte, padded bool) drop {
 	if padded {
 		n = (n + 3) &^ 3
 	}
-	if several { // the first of the frames that it holds
-		n += subframe
-	}
-	if len(b) < n+2 {
+	if len(b) < n {
 		return dropLinkShort
 	}
-	switch kind := binary.BigEndian.Uint16(b[n:]); kind {
-	case etherIPv4, etherIPv6, etherVLAN: // some leave LLC out
-		return d.ether(kind, b[n+2:])
+	if several {
+		return d.aggregate(b[n:])
 	}
-	return d.llc(b[n:])
+	return d.wifiBody(b[n:])
+}
+
+// aggregate is an A-MSDU (section 9.3.2.2): frames, each behind two addresses
+// and its length, filled up to four octets.
+func (d *decoder) aggregate(b []byte) drop {
+	const header, lengthAt, unit = 14, 12, 4
+	var first []byte
+	for len(b) > header {
+		size := header + int(binary.BigEndian.Uint16(b[lengthAt:]))
+		if size == header {
+			break
+		}
+		frame := b[header:min(size, len(b))]
+		if first == nil {
+			first = frame
+		} else {
+			d.later(frame, d.wifiBody)
+		}
+		b = b[min((size+unit-1)&^(unit-1), len(b)):]
+	}
+	return d.wifiBody(first)
+}
+
+// wifiBody is what a frame holds: LLC, or as some write it an EtherType.
+func (d *decoder) wifiBody(b []byte) drop {
+	if len(b) < 2 {
+		return dropLinkShort
+	}
+	switch kind := binary.BigEndian.Uint16(b); kind {
+	case etherIPv4, etherIPv6, etherVLAN:
+		return d.ether(kind, b[2:])
+	}
+	return d.llc(b)
 }

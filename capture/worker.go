@@ -86,7 +86,16 @@ func (w *worker) finishTables() {
 func (w *worker) packet(p *packet) {
 	w.counts.packets.Add(1)
 	w.counts.seen(p.time)
-	switch why := w.decode(p); why {
+	w.settle(w.decode(func() drop { return w.begin(p) }))
+	for len(w.decoder.besides) > 0 {
+		w.counts.further.Add(1)
+		w.settle(w.decode(w.decoder.next))
+	}
+}
+
+// settle counts what became of a packet, or of a part of one.
+func (w *worker) settle(why drop) {
+	switch why {
 	case 0:
 		w.counts.messages.Add(1 + w.decoder.further)
 		w.expire()
@@ -106,20 +115,26 @@ func (w *worker) packet(p *packet) {
 	}
 }
 
-// decode finds the message in a packet. A panic there is a bug, and the next
-// packet is not to pay for it.
-func (w *worker) decode(p *packet) (why drop) {
-	defer w.rescue(&why)
+// begin lets the time of a packet come, and decodes it.
+func (w *worker) begin(p *packet) drop {
 	d := &w.decoder
 	d.now = p.time
 	d.fragments.expire(p.time)
 	w.streams.expire(p.time)
 	d.hellos.expire(p.time, d.tell)
-	if why := d.decode(p); why != 0 {
+	return d.decode(p)
+}
+
+// decode finds the message in a packet, or in a part of one. A panic there is a
+// bug, and the next packet is not to pay for it.
+func (w *worker) decode(part func() drop) (why drop) {
+	defer w.rescue(&why)
+	d := &w.decoder
+	if why := part(); why != 0 {
 		return why
 	}
 	if d.tcp {
-		w.streams.add(&d.segment, p.time)
+		w.streams.add(&d.segment, d.now)
 		return counted
 	}
 	if !w.message.read(d.datagram.payload) {

@@ -102,9 +102,20 @@ def pdu(*tags):  # exported PDUs
     return b + be16(0, 0)
 
 
-def sctp(payload, flags=3):
-    chunk = struct.pack(">BBHIHHI", 0, flags, 16 + len(payload), 1, 0, 0, 0) + payload
-    return be16(40000, 53) + be32(1, 0) + chunk + bytes(-len(chunk) % 4)
+def chunk(payload, tsn=1, flags=3, kind=0):
+    b = struct.pack(">BBHIHHI", kind, flags, 16 + len(payload) + 4 * (kind == 64), tsn, 0, 0, 0) + be32(0) * (kind == 64) + payload
+    return b + bytes(-len(b) % 4)
+
+
+def sctp(*chunks):
+    return be16(40000, 53) + be32(1, 0) + b"".join(chunks)
+
+
+def amsdu(*bodies, radiotap=b""):
+    b = radiotap + wifi(0x0188, b"", qos=True)[:24] + b"\x80\0"
+    for i, body in enumerate(bodies):
+        b += MACS + be16(len(body)) + body + bytes(-(14 + len(body)) % 4 if i + 1 < len(bodies) else 0)
+    return b
 
 
 def layers():
@@ -116,6 +127,11 @@ def layers():
     yield "eth_ipv6", 1, E6
     yield "eth_port_40053", *over(40053, QUERY)
     yield "eth_port_40053_answer", *over(40053, ANSWER)
+    head = lambda flags, *counts: be16(7, flags, *counts)
+    yield "port_40053_cut_question", *over(40053, QUERY[:17])
+    yield "port_40053_broken_question", *over(40053, QUERY[:12] + b"\xff" * 15)
+    yield "port_40053_no_answers", *over(40053, head(0x8380, 1, 1, 0, 0) + QUERY[12:])
+    yield "port_40053_40_answers", *over(40053, head(0x8180, 1, 40, 0, 0) + ANSWER[12:27] + ANSWER[27:] * 40)
     yield "mdns", *over(5353, QUERY)
     yield "llmnr", *over(5355, QUERY)
     yield "mdns_from", 101, ip4(17, udp(40000, QUERY, src=5353))
@@ -141,8 +157,11 @@ def layers():
     yield "ipv6_atomic_fragment", 101, ip6(44, b"\x11\0\0\0\0\0\0\1" + D)
     yield "ipv6_jumbo", 101, ip6(0, b"\x11\0\xc2\x04" + be32(8 + len(D)) + D)[:4] + b"\0\0" + ip6(0, b"\x11\0\xc2\x04" + be32(8 + len(D)) + D)[6:]
     yield "udplite", 101, ip4(136, D)
-    yield "sctp", 101, ip4(132, sctp(QUERY))
-    yield "sctp_over_udp", *over(9899, sctp(QUERY))
+    yield "sctp", 101, ip4(132, sctp(chunk(QUERY)))
+    yield "sctp_over_udp", *over(9899, sctp(chunk(QUERY)))
+    yield "sctp_two", 101, ip4(132, sctp(chunk(QUERY), chunk(QUERY, 2)))
+    yield "sctp_sack_three", 101, ip6(132, sctp(struct.pack(">BBHIIHH", 3, 0, 16, 1, 65535, 0, 0), chunk(QUERY), chunk(ANSWER, 2), chunk(QUERY, 3)))
+    yield "sctp_interleaved", 101, ip4(132, sctp(chunk(QUERY, kind=64), chunk(QUERY, 2, kind=64)))
     yield "dccp", 101, ip4(33, be16(40000, 53) + b"\x03\0\0\0" + b"\x04\0\0\1" + QUERY)
     # EtherTypes
     for name, kind in (("vlan", 0x8100), ("qinq", 0x88A8), ("vlan_9100", 0x9100), ("vlan_9200", 0x9200), ("vlan_9300", 0x9300), ("eero", 0x9104)):
@@ -216,8 +235,12 @@ def layers():
     yield "wifi_wds", 105, wifi(0x0388, L4, qos=True, four=True)
     yield "wifi_htc", 105, wifi(0x8188, L4, qos=True, htc=True)
     yield "wifi_protected", 105, wifi(0x4108, L4)
-    sub = MACS + be16(len(L4)) + L4
-    yield "wifi_amsdu", 105, wifi(0x0188, b"", qos=True)[:24] + b"\x80\0" + sub + bytes(-len(sub) % 4)
+    arp = SNAP + be16(0x0806) + bytes(28)
+    yield "wifi_amsdu", 105, amsdu(L4)
+    yield "wifi_amsdu_two", 105, amsdu(L4, L6)
+    yield "wifi_amsdu_four", 105, amsdu(arp, L6, SNAP + be16(0x0800) + ip4(6, tcp(be16(len(QUERY)) + QUERY)), L4)
+    yield "radiotap_amsdu_fcs", 127, amsdu(L4, L6, radiotap=b"\0\0\x09\0" + le32(2) + b"\x10") + bytes(4)
+    yield "capwap_amsdu", *over(5247, b"\0\x10\x03\0" + bytes(4) + amsdu(L4, L4))
     yield "wifi_ethertype", 105, wifi(0x0108, be16(0x0800) + D4)
     w = wifi(0x0108, L4)
     yield "radiotap", 127, b"\0\0\x08\0" + le32(0) + w
