@@ -18,8 +18,12 @@ import (
 	"github.com/weirdns/weir/web"
 )
 
-// socketName is the control socket's name in the state folder.
-const socketName = "weir.sock"
+const (
+	// socketName is the control socket's name in the state folder.
+	socketName = "weir.sock"
+	// sniffSocketName is that of a sniffer, which can be asked for its history alone.
+	sniffSocketName = "sniff.sock"
+)
 
 // routes are the operations of the control API. Each area has its own file with
 // the handlers and the commands that call them.
@@ -86,14 +90,15 @@ func (f *controlFlags) paths() ([]string, error) {
 // errNoDaemon is that there is no weir at the other end.
 var errNoDaemon = errors.New("no weir is running")
 
-// onlySniffs is that the weir at the other end is a sniffer, which cannot be asked.
+// onlySniffs is that the weir at the other end is a sniffer, which can be asked for
+// its history alone.
 type onlySniffs struct{ dir string }
 
 func (e onlySniffs) Error() string {
-	return "the weir of " + e.dir + " is a sniffer, which takes no questions: its records, log and metrics say what it sees"
+	return "the weir of " + e.dir + " is a sniffer: it can be asked for its history (weir query, investigate, stats); its log, metrics and records say the rest"
 }
 
-// Is says that there is no weir to ask.
+// Is says that there is no weir that takes all questions.
 func (e onlySniffs) Is(target error) bool { return target == errNoDaemon }
 
 // connect finds the running weir.
@@ -102,6 +107,41 @@ func (f *controlFlags) connect() (*controlClient, error) {
 	if err != nil {
 		return nil, err
 	}
+	client, err := dial(paths)
+	if client != nil || err != nil {
+		return client, err
+	}
+	for _, path := range paths {
+		if dir := filepath.Dir(path); f.Socket == "" && watchesNow(dir) {
+			return nil, onlySniffs{dir}
+		}
+	}
+	return nil, fmt.Errorf("%w: nobody answers at %s; see --socket, --state and --config", errNoDaemon, strings.Join(paths, " or "))
+}
+
+// connectHistory finds the running weir whose history is asked for, a sniffer too.
+func (f *controlFlags) connectHistory() (*controlClient, error) {
+	client, err := f.connect()
+	if !errors.Is(err, errNoDaemon) || f.Socket != "" {
+		return client, err
+	}
+	paths, pathErr := f.paths()
+	if pathErr != nil {
+		return nil, pathErr
+	}
+	for i, path := range paths {
+		paths[i] = filepath.Join(filepath.Dir(path), sniffSocketName)
+	}
+	client, dialErr := dial(paths)
+	if client == nil && dialErr == nil {
+		dialErr = err // of the one that everything can be asked of
+	}
+	return client, dialErr
+}
+
+// dial returns a client of the first socket at which somebody is; nil if nobody is
+// at any.
+func dial(paths []string) (*controlClient, error) {
 	for _, path := range paths {
 		conn, err := net.Dial("unix", path)
 		switch {
@@ -114,12 +154,7 @@ func (f *controlFlags) connect() (*controlClient, error) {
 			return nil, fmt.Errorf("control socket %s: %w", path, err)
 		}
 	}
-	for _, path := range paths {
-		if dir := filepath.Dir(path); f.Socket == "" && watchesNow(dir) {
-			return nil, onlySniffs{dir}
-		}
-	}
-	return nil, fmt.Errorf("%w: nobody answers at %s; see --socket, --state and --config", errNoDaemon, strings.Join(paths, " or "))
+	return nil, nil
 }
 
 // controlClient speaks to the control socket of a running weir.

@@ -34,7 +34,7 @@ func (s *service) openDoor(cfg *config) error {
 // commands have.
 func (s *service) dashboardRoutes() []web.Route {
 	routes := []web.Route{{Pattern: "GET /api/v1/overview", Handler: web.Answer(s.overview)}}
-	if s.store != nil {
+	if s.history != nil {
 		routes = append(routes, web.Route{Pattern: "GET /api/v1/detections", Handler: web.Answer(s.detections)})
 	}
 	if s.live != nil {

@@ -107,8 +107,8 @@ func (s *service) watchers() pdns.QueuedOutput {
 	if s.unusual != nil {
 		s.findings.tasks = append(s.findings.tasks, tendUnusual(s.unusual, s.log.Named("unusual")))
 	}
-	if s.tally != nil {
-		return s.findings.watchers(s.unusual, s.tally)
+	if s.history != nil {
+		return s.findings.watchers(s.unusual, s.history.tally)
 	}
 	return s.findings.watchers(s.unusual)
 }

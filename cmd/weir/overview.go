@@ -87,8 +87,8 @@ func (s *service) overview(*http.Request) (any, error) {
 		o.Answers = s.played.addTo(o.Answers)
 		began = began.Add(-demoPast)
 	}
-	if s.tally != nil {
-		report := s.tally.Report()
+	if s.history != nil {
+		report := s.history.tally.Report()
 		o.Minutes = lastHour(report.Minutes, now, began)
 		o.Domains, o.Clients = report.Domains, report.Clients
 	}
@@ -119,7 +119,7 @@ func (s *service) detections(r *http.Request) (out any, err error) {
 	if err != nil {
 		return nil, web.BadRequest("%w", err)
 	}
-	err = s.store.View(func(reader *store.Reader) error {
+	err = s.history.store.View(func(reader *store.Reader) error {
 		out, err = p.Run(r.Context(), reader, time.Now())
 		return err
 	})

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
@@ -26,60 +25,12 @@ import (
 	"github.com/weirdns/weir/web"
 )
 
-// recordRoutes are the operations on the passive DNS database. All show names,
-// so none is public.
+// recordRoutes are the operations on what passed.
 func (s *service) recordRoutes() []web.Route {
-	if s.store == nil {
+	if s.history == nil {
 		return nil
 	}
-	return []web.Route{
-		{Pattern: "GET /query/{what...}", Handler: query.Handler(s.store.View, s.started.Records.SensorID, time.Now), Token: s.token, Timeout: 2 * time.Minute},
-		{Pattern: "GET /api/v1/investigate", Handler: web.Answer(s.investigate), Token: s.token, Timeout: time.Minute},
-		{Pattern: "GET /api/v1/stats", Handler: web.Answer(s.stats), Token: s.token},
-		{Pattern: "GET /api/v1/openapi.yaml", Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/yaml")
-			_, _ = w.Write(query.OpenAPI) // the client went away: nobody to tell
-		}), Public: true},
-	}
-}
-
-// minToken is the shortest token that nobody guesses, in octets.
-const minToken = 16
-
-// readToken reads a token's file; no file is no token.
-func readToken(file string) (string, error) {
-	if file == "" {
-		return "", nil
-	}
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return "", exitWith(exitConfig, fmt.Errorf("store.token_file: %w", err))
-	}
-	token := strings.TrimSpace(string(data))
-	if len(token) < minToken {
-		return "", exitWith(exitConfig, fmt.Errorf("store.token_file: %s has %d octets, want at least %d", file, len(token), minToken))
-	}
-	return token, nil
-}
-
-func (s *service) stats(*http.Request) (any, error) { return s.tally.Report(), nil }
-
-// investigate is GET /api/v1/investigate?client= or ?name=.
-func (s *service) investigate(r *http.Request) (out any, err error) {
-	v := r.URL.Query()
-	err = s.store.View(func(reader *store.Reader) error {
-		out, err = lookInto(r.Context(), reader, s.privacy, v.Get("client"), v.Get("name"))
-		return err
-	})
-	switch {
-	case errors.Is(err, store.ErrNotOpen):
-		err = &web.Error{Status: http.StatusServiceUnavailable, Err: err}
-	case errors.Is(err, query.ErrNoClients):
-		err = &web.Error{Status: http.StatusConflict, Err: err}
-	case errors.Is(err, errWhat):
-		err = web.BadRequest("%w", err)
-	}
-	return out, err
+	return s.history.routes()
 }
 
 var errWhat = errors.New("a client's address or a name is needed")
@@ -141,7 +92,7 @@ type storeFlags struct {
 // ask calls online with the running weir, or offline with the files if none
 // runs.
 func (f *storeFlags) ask(online func(*controlClient) error, offline func(*store.Reader) error) error {
-	client, err := f.connect()
+	client, err := f.connectHistory()
 	if err == nil {
 		return online(client)
 	}
@@ -333,7 +284,7 @@ type statsCmd struct {
 
 // Run asks the running weir what passes now.
 func (c *statsCmd) Run(std stdio) error {
-	client, err := c.connect()
+	client, err := c.connectHistory()
 	if err != nil {
 		return err
 	}

@@ -22,8 +22,6 @@ import (
 	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/live"
 	"github.com/weirdns/weir/pdns/privacy"
-	"github.com/weirdns/weir/pdns/store"
-	"github.com/weirdns/weir/pdns/tally"
 	"github.com/weirdns/weir/resolver"
 	"github.com/weirdns/weir/resolver/upstream"
 	"github.com/weirdns/weir/rpz"
@@ -163,9 +161,7 @@ type service struct {
 	unusual   *unusual.Tracker // nil: off
 	outlets   openOutlets
 	alerts    *alerting      // nil: off, or no place for it
-	store     *store.Store   // nil: off, or no place for it
-	tally     *tally.Tally   // beside the store
-	token     string         // for the store on the admin listener; "": none
+	history   *history       // nil: off, or no place for it
 	live      *live.Feed     // nil: there is no dashboard
 	door      *web.Door      // the same
 	found     *live.Findings // the same
@@ -320,21 +316,10 @@ const liveQueue = 1 << 20
 // outputs are where records go beside their files.
 func (s *service) outputs(cfg *config) (out []pdns.QueuedOutput, err error) {
 	if cfg.Store.Enabled {
-		if s.token, err = readToken(cfg.Store.TokenFile); err != nil {
+		if s.history, err = openHistory(cfg, s.privacy, s.log, s.registry); err != nil {
 			return nil, err
 		}
-		s.store, err = store.New(cfg.Store, store.Deps{
-			Log: s.log.Named("store"), Registry: s.registry, ClientText: s.privacy.Append,
-		})
-		if err != nil {
-			return nil, err
-		}
-		clients := s.privacy.Append
-		if !cfg.Store.Clients {
-			clients = nil
-		}
-		s.tally = tally.New(nil, clients)
-		out = append(out, pdns.QueuedOutput{Output: s.store, QueueBytes: cfg.Store.QueueBytes, Bare: true})
+		out = append(out, s.history.output())
 	}
 	if s.door != nil {
 		s.live = live.New(s.privacy, s.registry)

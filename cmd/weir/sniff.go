@@ -196,6 +196,7 @@ type sniffer struct {
 	unusual   *unusual.Tracker // for ranked
 	alerts    *alerting        // nil: off, or what passed goes to files
 	lock      *os.File         // of the state folder
+	history   *history         // nil: off, or what passed goes to files
 }
 
 // outputs opens what was asked for and returns the sinks.

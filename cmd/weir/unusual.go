@@ -104,9 +104,13 @@ func (s *service) unusualRoutes() []web.Route {
 	if s.unusual == nil {
 		return nil
 	}
+	token := ""
+	if s.history != nil {
+		token = s.history.token
+	}
 	return []web.Route{
-		{Pattern: "GET /api/v1/unusual", Handler: web.Answer(s.ranking), Token: s.token},
-		{Pattern: "GET /api/v1/feedback", Handler: web.Answer(s.listFeedback), Token: s.token},
+		{Pattern: "GET /api/v1/unusual", Handler: web.Answer(s.ranking), Token: token},
+		{Pattern: "GET /api/v1/feedback", Handler: web.Answer(s.listFeedback), Token: token},
 		{Pattern: "POST /api/v1/feedback", Handler: web.Answer(s.addFeedback)},
 		{Pattern: "DELETE /api/v1/feedback", Handler: web.Answer(s.removeFeedback)},
 		{Pattern: "POST /api/v1/feedback/remove", Handler: web.Answer(s.removeFeedback)}, // the dashboard only posts

@@ -56,7 +56,10 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	admin := web.New(s.cfg.Admin, web.Deps{Log: s.log.Named("admin"), Gatherer: s.registry, Registry: s.registry, Ready: func() []string { return nil }})
+	admin := web.New(s.cfg.Admin, web.Deps{
+		Log: s.log.Named("admin"), Gatherer: s.registry, Registry: s.registry, Ready: func() []string { return nil },
+		Socket: s.socketPath(), Control: s.routes(),
+	})
 	if err := admin.Listen(); err != nil {
 		return exitWith(exitBind, err)
 	}
@@ -123,6 +126,7 @@ func (s *sniffer) reload() ([]zap.Field, error) {
 		{"capture", !reflect.DeepEqual(s.cfg.Capture, next.Capture)},
 		{"privacy", !reflect.DeepEqual(s.cfg.Privacy, next.Privacy)},
 		{"records", !reflect.DeepEqual(s.cfg.Records, next.Records)},
+		{"store", !reflect.DeepEqual(s.cfg.Store, next.Store)},
 		{"reputation", !reflect.DeepEqual(s.cfg.Reputation, next.Reputation)},
 		{"unusual", s.cfg.Unusual != next.Unusual},
 		{"alerts.enabled", s.cfg.Alerts.Enabled != next.Alerts.Enabled},
@@ -158,11 +162,18 @@ func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error)
 		return nil, nil, nil, err
 	}
 	beside = []task{{"privacy", guard.Run}}
+	outputs := outlets.outputs()
+	var sums []pdns.Output
+	if s.cfg.Store.Enabled {
+		if s.history, err = openHistory(s.cfg, guard, s.log, s.registry); err != nil {
+			return nil, nil, nil, err
+		}
+		outputs, sums = append(outputs, s.history.output()), append(sums, s.history.tally)
+	}
 	if !s.cmd.Follow { // which goes on where it was
 		watched := newWatchedKeeper(s.cfg.StateDir, s.log.Named("capture"), s.registry)
 		beside = append(beside, task{"until when was watched", watched.run})
 	}
-	outputs := outlets.outputs()
 	if s.alerts != nil {
 		sinks, outputs = append(sinks, s.alerts.engine), append(outputs, s.alerts.output())
 		beside = append(beside, task{"alerts", s.alerts.run})
@@ -184,12 +195,28 @@ func (s *sniffer) recorder() (_ *pdns.Recorder, beside, senders []task, _ error)
 	}
 	s.findings.keep(s.cfg, s.log, s.registry)
 	r, err := pdns.New(s.cfg.Records, pdns.Deps{
-		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.watchers(ranking)), Enrich: reputations,
+		Log: s.log.Named("records"), Registry: s.registry, Privacy: guard, Outputs: append(outputs, s.findings.watchers(ranking, sums...)), Enrich: reputations,
 	})
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("records: %w", err)
 	}
 	return r, beside, outlets.tasks(), nil
+}
+
+// socketPath is where the sniffer can be asked for its history; "" if it has none.
+func (s *sniffer) socketPath() string {
+	if s.history == nil {
+		return ""
+	}
+	return filepath.Join(s.cfg.StateDir, sniffSocketName)
+}
+
+// routes are what it can be asked.
+func (s *sniffer) routes() []web.Route {
+	if s.history == nil {
+		return nil
+	}
+	return s.history.routes()
 }
 
 // opened is a source that is open: run it, or close it.

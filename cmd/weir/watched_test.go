@@ -43,7 +43,7 @@ func TestSnifferTellsWhenItDidNotWatch(t *testing.T) {
 	if g := second.Gaps[0]; g.Killed || !g.Start.Equal(first.Until) || !g.End.After(g.Start) {
 		t.Errorf("after an end in order %+v, want from %v", g, first.Until)
 	}
-	if _, errs := weir(t, exitFailure, "status", "--state", dir); !strings.Contains(errs, "is a sniffer, which takes no questions") {
+	if _, errs := weir(t, exitFailure, "status", "--state", dir); !strings.Contains(errs, "is a sniffer: it can be asked for its history") {
 		t.Errorf("weir status of a sniffer says %q", errs)
 	}
 	if err := p.cmd.Process.Kill(); err != nil {
