@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -141,6 +142,9 @@ func TestReportAndDifference(t *testing.T) {
 		r.Add(&q, v)
 		d.Add(&q, v, &pass)
 		q.Time = q.Time.Add(time.Hour)
+	}
+	if text, err := json.Marshal(r); err != nil || !strings.Contains(string(text), `"findings":[]`) {
+		t.Errorf("a report without findings is %s, %v", text, err)
 	}
 	r.Finish([]detect.Threshold{{Level: detect.LevelLow, FPR: 0.5}, {Level: detect.LevelHigh, FPR: 0.25}}, 10)
 	d.Finish(10)

@@ -131,7 +131,7 @@ const (
 // not at all.
 func NewReport(client func(netip.Addr) string) *Report {
 	r := &Report{
-		Lists: map[string]*ListCount{}, Origins: map[string]*Count{}, Levels: map[string]*LevelCount{}, Clients: map[string]*Count{}, Days: map[string]*DayCount{},
+		Lists: map[string]*ListCount{}, Origins: map[string]*Count{}, Levels: map[string]*LevelCount{}, Clients: map[string]*Count{}, Days: map[string]*DayCount{}, Findings: []Found{},
 		names: map[uint64]struct{}{}, domains: map[uint64]struct{}{}, clients: map[uint64]struct{}{}, hit: map[string]*TopName{}, show: client, seed: maphash.MakeSeed(),
 	}
 	for i := range r.levelDomains {
