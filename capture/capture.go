@@ -15,6 +15,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
@@ -146,6 +147,9 @@ type Deps struct {
 	// Sinks take every transaction. One that must lose nothing may block.
 	Sinks    []detect.Sink
 	Findings []detect.FindingSink // none: findings are not looked for
+	// Open opens a file for ReadFile and ReadFiles; its error names the file. nil:
+	// os.Open.
+	Open     func(path string) (io.ReadCloser, error)
 	Log      *zap.Logger
 	Registry prometheus.Registerer
 }

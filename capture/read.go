@@ -31,11 +31,29 @@ func (e *FileError) Unwrap() error { return e.Err }
 
 // ReadFile reads the capture at path, or those in the folder at path.
 func (c *Capture) ReadFile(ctx context.Context, path string) error {
+	return c.ReadFiles(ctx, path)
+}
+
+// ReadFiles reads captures, and those in folders, one after the other as if they
+// were one: what waits at the end of one goes on in the next. One that cannot be
+// read does not keep those behind it from being read, but for the end of ctx. The
+// error joins one for each.
+func (c *Capture) ReadFiles(ctx context.Context, paths ...string) error {
 	defer c.first().finish()
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return c.readFolder(ctx, path)
+	var errs []error
+	for _, path := range paths {
+		read := c.readFile
+		if info, err := os.Stat(path); err == nil && info.IsDir() {
+			read = c.readFolder
+		}
+		if err := read(ctx, path); err != nil {
+			errs = append(errs, err)
+		}
+		if ctx.Err() != nil && len(errs) > 0 {
+			break
+		}
 	}
-	return c.readFile(ctx, path)
+	return errors.Join(errs...)
 }
 
 // readFolder reads the files of a folder in the order of their names, where
@@ -63,12 +81,19 @@ func (c *Capture) readFolder(ctx context.Context, path string) error {
 }
 
 func (c *Capture) readFile(ctx context.Context, path string) error {
-	f, err := os.Open(filepath.Clean(path))
+	f, err := c.open(path)
 	if err != nil {
 		return err // it names the file
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	return c.read(ctx, path, f)
+}
+
+func (c *Capture) open(path string) (io.ReadCloser, error) {
+	if c.deps.Open != nil {
+		return c.deps.Open(path)
+	}
+	return os.Open(filepath.Clean(path))
 }
 
 // Read reads a capture from r: pcap or pcapng in either byte order, snoop, ERF,

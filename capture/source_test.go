@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
@@ -375,4 +376,29 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%+v, %d transactions", s, len(sink.all))
 		}
 	})
+}
+
+// Several captures are one: a question in the first has its answer in the second,
+// and one between them that is damaged does not keep it from that.
+func TestSeveralFilesAreOneCapture(t *testing.T) {
+	files := map[string][]byte{
+		"1": pcapFile(t, layers.LinkTypeEthernet, frame{0, udp(t, client4, server4, 40001, 53, query(t, 1, "a.example.", dns.TypeA))}),
+		"2": []byte("no capture"),
+		"3": pcapFile(t, layers.LinkTypeEthernet, frame{ms, udp(t, server4, client4, 53, 40001, answer(t, 1, "a.example.", dns.TypeA, 0))}),
+	}
+	c, sink := newCapture(t, func(_ *capture.Config, d *capture.Deps) {
+		d.Open = func(path string) (io.ReadCloser, error) {
+			if files[path] == nil {
+				return nil, fmt.Errorf("%s: %w", path, os.ErrNotExist)
+			}
+			return io.NopCloser(bytes.NewReader(files[path])), nil
+		}
+	})
+	err := c.ReadFiles(t.Context(), "0", "1", "2", "3")
+	if !errors.Is(err, capture.ErrFormat) || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v, want those of 0 and 2", err)
+	}
+	if s := c.Summary(); s.Answered != 1 || s.Unanswered != 0 || len(sink.all) != 1 {
+		t.Errorf("%+v", s)
+	}
 }

@@ -20,7 +20,8 @@ type Kernel struct {
 	Dropped  uint64 `json:"dropped"`  // of them, those that found the ring full; they are among the drops too
 }
 
-// Summary counts what a Capture has read. It always holds that
+// Summary counts what a Capture has read. (Who writes what the sinks got may add
+// the stage sink to Drops, in lines.) It always holds that
 //
 //	packets      = dns_messages - tcp_messages - further + segments + merged + waiting + all drops
 //	dns_messages = queries + responses + other_opcodes + no_question + quoted + duplicates + multicast

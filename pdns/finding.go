@@ -33,11 +33,14 @@ func (w *FindingWriter) Find(f *detect.Finding) {
 	}
 }
 
+// Lost is how many lines could not be written.
+func (w *FindingWriter) Lost() uint64 { return w.out.lost.Load() }
+
 // Close returns the first error of the stream, which it does not close.
 func (w *FindingWriter) Close() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.out.err
+	return w.out.failure()
 }
 
 // findingLines writes findings as lines.

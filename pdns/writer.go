@@ -1,8 +1,10 @@
 package pdns
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/internal/dnsname"
@@ -81,6 +83,10 @@ func (w *Writer) Record(t *detect.Transaction) {
 // are finished every FlushInterval. An error shows at Close.
 func (w *Writer) Flush() { _ = w.out.flush() }
 
+// Lost is how many lines could not be written: after an error of the stream, those
+// that it did not take whole, and all that came later. Any goroutine may ask.
+func (w *Writer) Lost() uint64 { return w.out.lost.Load() }
+
 // Close writes what is left, and returns the first error of all. It does not
 // close the stream.
 func (w *Writer) Close() error {
@@ -88,10 +94,7 @@ func (w *Writer) Close() error {
 		w.sums.flush(&w.out)
 	}
 	_ = w.out.flush() // sticks in out.err
-	if w.out.err != nil {
-		return fmt.Errorf("%d lines lost: %w", w.out.lost, w.out.err)
-	}
-	return nil
+	return w.out.failure()
 }
 
 // stream gathers lines for a writer that is believed to block, not to fail:
@@ -100,7 +103,7 @@ type stream struct {
 	w       io.Writer
 	buf     []byte
 	pending uint64
-	lost    uint64
+	lost    atomic.Uint64
 	err     error
 }
 
@@ -108,7 +111,7 @@ const streamBuffer = 64 << 10
 
 func (s *stream) row(line []byte, _ int64) bool {
 	if s.err != nil {
-		s.lost++
+		s.lost.Add(1)
 		return true // or the sums would grow for ever
 	}
 	if len(s.buf)+len(line) > streamBuffer {
@@ -121,10 +124,23 @@ func (s *stream) row(line []byte, _ int64) bool {
 
 func (s *stream) flush() error {
 	if s.err == nil && len(s.buf) > 0 {
-		if _, s.err = s.w.Write(s.buf); s.err != nil {
-			s.lost += s.pending
+		var n int
+		if n, s.err = s.w.Write(s.buf); s.err != nil {
+			// Of what did not get out some may be a header.
+			s.pending = min(s.pending, uint64(bytes.Count(s.buf[n:], []byte{'\n'})))
 		}
+	}
+	if s.err != nil {
+		s.lost.Add(s.pending)
 	}
 	s.buf, s.pending = s.buf[:0], 0
 	return s.err
+}
+
+// failure is the first error, with what it cost.
+func (s *stream) failure() error {
+	if s.err == nil {
+		return nil
+	}
+	return fmt.Errorf("%d lines lost: %w", s.lost.Load(), s.err)
 }

@@ -16,7 +16,7 @@ import (
 func lockState(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("state_dir: %w", err)
+		return nil, stateError(err)
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
@@ -24,7 +24,7 @@ func lockState(dir string) (*os.File, error) {
 	}
 	if err != nil {
 		_ = f.Close() // nothing was written
-		return nil, fmt.Errorf("state_dir: %s: %w", dir, err)
+		return nil, stateError(fmt.Errorf("%s: %w", dir, err))
 	}
 	return f, nil
 }

@@ -7,18 +7,70 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/pdns"
+	"go.uber.org/zap"
 )
 
-// outputs are open files, and what has to be flushed into them before they are
-// closed.
+// outputs are what was asked for, in the order of opening.
 type outputs struct {
-	closers []func() error
+	all     []*output
 	writers []*sharedWriter
+	log     *zap.Logger  // is told at once of what cannot be written; nil: the end is soon enough
+	none    func()       // is called when none is left that can be written
+	left    atomic.Int32 // how many can be, and what else keeps records
+}
+
+// output is a file or standard output, under the flag that asked for it. It is
+// the writer of one goroutine at a time.
+type output struct {
+	flag, path string
+	to         io.Writer
+	file       io.Closer // nil: standard output
+	lines      heldLines // nil: it is written at the end
+	lost       uint64    // of what is written at the end
+	failed     bool
+	of         *outputs
+}
+
+// heldLines holds lines back for a while.
+type heldLines interface {
+	io.Closer
+	Lost() uint64 // for any goroutine
+}
+
+// Write writes, and lets it be known when that fails for the first time.
+func (o *output) Write(b []byte) (int, error) {
+	n, err := o.to.Write(b)
+	if err != nil && !o.failed {
+		o.failed = true
+		o.of.failure(o, err)
+	}
+	return n, err
+}
+
+// named says of an error which output it is about.
+func (o *output) named(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s %s: %w", o.flag, o.path, err)
+}
+
+// failure takes note of an output that can no longer be written.
+func (o *outputs) failure(which *output, err error) {
+	if o.log != nil {
+		o.log.Error("output cannot be written: its lines are lost from here on", zap.Error(which.named(err)))
+	}
+	if o.left.Add(-1) == 0 && o.none != nil {
+		o.none()
+	}
 }
 
 // sharedWriter is a pdns.Writer for several workers.
@@ -39,36 +91,47 @@ func (s *sharedWriter) flush() {
 	s.mu.Unlock()
 }
 
-func (o *outputs) create(path string, stdout io.Writer) (io.Writer, error) {
-	if path == "-" {
-		return stdout, nil
+// create opens what the flag names.
+func (o *outputs) create(flag, path string, stdout io.Writer) (*output, error) {
+	out := &output{flag: flag, path: path, to: stdout, of: o}
+	if path != "-" {
+		// Transactions say who asked for what: not for everybody to read.
+		f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", flag, err)
+		}
+		out.to, out.file = f, f
 	}
-	// Transactions say who asked for what: not for everybody to read.
-	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return nil, err
-	}
-	o.closers = append(o.closers, f.Close)
-	return f, nil
+	o.all = append(o.all, out)
+	o.left.Add(1)
+	return out, nil
 }
 
-// writer is w as a sink, closed in front of its file.
-func (o *outputs) writer(path string, w *pdns.Writer) *sharedWriter {
+// writer is w, which writes to out, as a sink.
+func (o *outputs) writer(out *output, w *pdns.Writer) *sharedWriter {
+	out.lines = w
 	shared := &sharedWriter{w: w}
 	o.writers = append(o.writers, shared)
-	o.closes(path, w)
 	return shared
 }
 
-// closes has w closed in front of its file.
-func (o *outputs) closes(path string, w io.Closer) {
-	o.closers = append(o.closers, func() error {
-		if err := w.Close(); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+// register makes visible what is lost.
+func (o *outputs) register(reg prometheus.Registerer) error {
+	var errs []error
+	for _, out := range o.all {
+		if out.lines == nil {
+			continue
 		}
-		return nil
-	})
+		errs = append(errs, reg.Register(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name:        "weir_sniff_lines_lost_total",
+			Help:        "Lines of an output of weir sniff that could not be written.",
+			ConstLabels: prometheus.Labels{"output": out.name()},
+		}, func() float64 { return float64(out.lines.Lost()) })))
+	}
+	return errors.Join(errs...)
 }
+
+func (o *output) name() string { return strings.TrimPrefix(o.flag, "--") }
 
 // flushEvery is how old a line may get before it is in its file, as of records
 // (docs/formats.md).
@@ -90,11 +153,40 @@ func (o *outputs) tend(ctx context.Context) error {
 	}
 }
 
-// close flushes before it closes: in the opposite order of opening.
+// finish brings what was held back to the files. Then lost is the whole truth
+// about lines.
+func (o *outputs) finish() error {
+	var errs []error
+	for _, out := range o.all {
+		if out.lines != nil {
+			errs = append(errs, out.named(out.lines.Close()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lost are the lines that could not be written, by output; only those over 0.
+func (o *outputs) lost() map[string]uint64 {
+	all := map[string]uint64{}
+	for _, out := range o.all {
+		n := out.lost
+		if out.lines != nil {
+			n = out.lines.Lost()
+		}
+		if n > 0 {
+			all[out.name()] = n
+		}
+	}
+	return all
+}
+
+// close closes the files. What was not finished before is lost.
 func (o *outputs) close() error {
 	var errs []error
-	for i := len(o.closers) - 1; i >= 0; i-- {
-		errs = append(errs, o.closers[i]())
+	for _, out := range o.all {
+		if out.file != nil {
+			errs = append(errs, out.named(out.file.Close()))
+		}
 	}
 	return errors.Join(errs...)
 }

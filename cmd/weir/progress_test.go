@@ -16,8 +16,10 @@ func drawn(t *testing.T, files ...string) string {
 	t.Helper()
 	var b bytes.Buffer
 	now := time.Unix(0, 0)
-	p := newProgress(&b, files)
-	p.out, p.now, p.began = &b, func() time.Time { return now }, now
+	p := newProgress(&b)
+	p.now = func() time.Time { return now }
+	p.begin(strings.NewReader(""), files)
+	p.on = true
 	in := p.read(strings.NewReader(strings.Repeat("x", 2000)))
 	buf := make([]byte, 1000)
 	for range 2 {
@@ -27,12 +29,12 @@ func drawn(t *testing.T, files ...string) string {
 		}
 	}
 	for range barPause {
-		p.query()
+		p.Record(nil)
 	}
 	shown := b.String()
 	p.end()
-	if !strings.HasSuffix(b.String(), "\r") || strings.Contains(b.String()[len(shown):], "%") {
-		t.Errorf("the bar is left: %q", b.String()[len(shown):])
+	if left := b.String()[len(shown):]; left != barWipe {
+		t.Errorf("the bar is left: %q", left)
 	}
 	return shown
 }
@@ -41,10 +43,10 @@ func TestTheBarShowsHowMuchIsLeft(t *testing.T) {
 	dir := t.TempDir()
 	one := writeFile(t, filepath.Join(dir, "one"), strings.Repeat("x", 1000))
 	two := writeFile(t, filepath.Join(dir, "two"), strings.Repeat("x", 3000))
-	if got, want := drawn(t, one, two), "\r[##########..............................]  25 %  15s left \r[####################....................]  50 %  10s left "; got != want {
+	if got, want := drawn(t, one, two), barFirst+"[##########..............................]  25 %  15s left"+barLast+barFirst+"[####################....................]  50 %  10s left"+barLast; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got, want := drawn(t, one, "-"), "\r0 queries, 0.0 MB read, 5s \r0 queries, 0.0 MB read, 10s "; got != want {
+	if got, want := drawn(t, one, "-"), barFirst+"0 queries, 0.0 MB read, 5s"+barLast+barFirst+"0 queries, 0.0 MB read, 10s"+barLast; got != want {
 		t.Errorf("size unknown: %q, want %q", got, want)
 	}
 }
@@ -56,7 +58,8 @@ func TestTheBarIsForTerminals(t *testing.T) {
 	}
 	defer f.Close()
 	for _, out := range []io.Writer{f, new(bytes.Buffer)} {
-		if p := newProgress(out, nil); p.out != nil {
+		p := newProgress(out)
+		if p.begin(strings.NewReader(""), nil); p.on {
 			t.Errorf("a bar on %T", out)
 		}
 	}

@@ -3,14 +3,11 @@ package main
 import (
 	"bufio"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
@@ -37,6 +34,9 @@ type replayCmd struct {
 func (c *replayCmd) Validate() error {
 	if c.Top < 0 {
 		return fmt.Errorf("--top: must not be below 0, got %d", c.Top)
+	}
+	if readsStdinTwice(c.Files) {
+		return errors.New("standard input (-) can be read once")
 	}
 	if c.Unusual < 0 || c.Unusual > maxRanking {
 		return fmt.Errorf("--unusual: must be 0 to %d, got %d", maxRanking, c.Unusual)
@@ -81,35 +81,41 @@ func (c *replayCmd) Run(std stdio) error {
 		}
 		r.difference = replay.NewDifference()
 	}
-	if r.log, err = newLogger(cfg.Log, std); err != nil {
+	bar := newProgress(std.err)
+	if r.log, err = newLogger(cfg.Log, stdio{err: bar}); err != nil {
 		return err
 	}
-	if r.captures, err = capture.New(cfg.Capture, capture.Deps{Sinks: []detect.Sink{r}, Log: r.log, Registry: newRegistry()}); err != nil {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer brokenPipes()()
+	ctx, stop := untilSignal(r.log)
 	defer stop()
-	sources, err := r.sources(c.Files)
-	if err != nil {
+	r.inputs = &inputs{ctx: ctx, stdin: std.in, bar: bar}
+	if r.captures, err = capture.New(cfg.Capture, capture.Deps{Sinks: []detect.Sink{r}, Open: r.inputs.open, Log: r.log, Registry: newRegistry()}); err != nil {
 		return err
 	}
-	r.bar = newProgress(std.err, sources)
+	sources, failed := r.sources(c.Files)
+	bar.begin(std.in, sources)
 	for _, file := range sources {
-		if err = r.source(ctx, file, std.in); err != nil {
+		if err := r.source(ctx, file); err != nil {
+			failed = append(failed, err)
+		}
+		if ctx.Err() != nil {
 			break
 		}
 	}
-	r.bar.end()
-	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted: the report is of what was read until then")
-	}
+	bar.end()
+	err = ended(errors.Join(failed...), errors.New("interrupted: the report is of what was read until then"))
 	switch {
 	case err != nil && first.report.Queries == 0:
 		return err
+	case err != nil && len(c.Files) > 1 && ctx.Err() == nil:
+		err = errors.Join(err, errors.New("not all could be read: the report is of the rest"))
 	case first.report.Queries == 0:
 		r.log.Warn("no query was read", zap.Strings("from", c.Files))
 	}
-	return errors.Join(err, r.write(std.out))
+	if failed := r.write(std.out); failed != nil {
+		err = errors.Join(err, fmt.Errorf("standard output: the report is lost: %w", failed))
+	}
+	return err
 }
 
 // judge makes the detection of a configuration, with another model if that is
@@ -157,7 +163,7 @@ type replayer struct {
 	difference    *replay.Difference
 	captures      *capture.Capture
 	log           *zap.Logger
-	bar           *progress
+	inputs        *inputs
 	logs          replay.Stats
 	found         []string // files that nobody named, but their folder
 	anyCapture    bool
@@ -166,7 +172,7 @@ type replayer struct {
 
 // Record judges t as the resolver would have.
 func (r *replayer) Record(t *detect.Transaction) {
-	r.bar.query()
+	r.inputs.bar.Record(t)
 	r.first.judge(t)
 	if r.second != nil {
 		r.second.judge(t)

@@ -18,30 +18,35 @@ import (
 	"go.uber.org/zap"
 )
 
-// sources are the files to read, in order. A folder with logs in it is its
-// files; one of captures stays what it is, as what waits at the end of one
-// capture goes on in the next.
-func (r *replayer) sources(paths []string) (all []string, err error) {
+// sources are the files to read, in order, and what is wrong with others. A
+// folder with logs in it is its files; one of captures stays what it is, as what
+// waits at the end of one capture goes on in the next.
+func (r *replayer) sources(paths []string) (all []string, failed []error) {
 	for _, path := range paths {
 		info, err := os.Stat(path)
-		if err != nil && path != "-" {
-			return nil, err
-		}
-		if err != nil || !info.IsDir() {
+		switch {
+		case path == "-":
+			all = append(all, path)
+			continue
+		case err != nil:
+			failed = append(failed, fmt.Errorf("%s: %w", path, errors.Unwrap(err)))
+			continue
+		case !info.IsDir():
 			all = append(all, path)
 			continue
 		}
 		files, err := logsIn(path)
 		switch {
 		case err != nil:
-			return nil, err
+			failed = append(failed, err)
+			continue
 		case files == nil:
 			files = []string{path}
 		}
 		r.found = append(r.found, files...)
 		all = append(all, files...)
 	}
-	return all, nil
+	return all, failed
 }
 
 // logsIn are the files of a folder, in the order of their names, if any of them
@@ -79,8 +84,8 @@ func logsIn(dir string) (files []string, err error) {
 
 // source replays a file or a folder of captures. What is neither a log nor a
 // capture is passed over if nobody named it.
-func (r *replayer) source(ctx context.Context, path string, stdin io.Reader) error {
-	err := r.read(ctx, path, stdin)
+func (r *replayer) source(ctx context.Context, path string) error {
+	err := r.read(ctx, path)
 	for _, unknown := range []error{capture.ErrFormat, replay.ErrFormat, replay.ErrSums, replay.ErrEmpty} {
 		if errors.Is(err, unknown) && slices.Contains(r.found, path) {
 			r.log.Warn("passed over a file that is neither a capture nor a log of queries", zap.Error(err))
@@ -91,21 +96,21 @@ func (r *replayer) source(ctx context.Context, path string, stdin io.Reader) err
 }
 
 // read replays one file: a log if it begins like one, else a capture.
-func (r *replayer) read(ctx context.Context, path string, stdin io.Reader) error {
+func (r *replayer) read(ctx context.Context, path string) error {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		r.anyCapture = true
 		return r.captures.ReadFile(ctx, path)
 	}
-	in, name := stdin, "standard input"
-	if path != "-" {
-		f, err := os.Open(filepath.Clean(path))
-		if err != nil {
-			return err
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		in, name = f, path
+	name := path
+	if path == "-" {
+		name = "standard input"
 	}
-	b, err := plain(&interruptible{ctx, r.bar.read(in)})
+	f, err := r.inputs.open(path)
+	if err != nil {
+		return err // it names the file
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	b, err := plain(f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -134,19 +139,6 @@ func (r *replayer) read(ctx context.Context, path string, stdin io.Reader) error
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
-}
-
-// interruptible ends a read between two when ctx ends.
-type interruptible struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (i *interruptible) Read(b []byte) (int, error) {
-	if err := i.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return i.r.Read(b)
 }
 
 // plain is what is below gzip or zstd, by magic number.

@@ -2,27 +2,21 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"net/netip"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/weirdns/weir/capture"
 	"github.com/weirdns/weir/detect"
 	"github.com/weirdns/weir/enrich"
-	"github.com/weirdns/weir/pdns"
 	"github.com/weirdns/weir/pdns/encode"
 	"github.com/weirdns/weir/pdns/privacy"
-	"github.com/weirdns/weir/reputation"
 	"github.com/weirdns/weir/unusual"
 	"go.uber.org/zap"
 )
@@ -31,8 +25,8 @@ import (
 // output for "-"; from interfaces, without any, the records of the
 // configuration.
 type sniffCmd struct {
-	Read          string        `short:"r" placeholder:"FILE" help:"Capture to read, or a folder of them: pcap, pcapng, snoop or ERF, plain, gzip, zstd or LZ4; \"-\" is standard input."`
-	Input         string        `arg:"" optional:"" name:"file" help:"The same, without the flag."`
+	Read          []string      `short:"r" placeholder:"FILE" sep:"none" help:"Capture to read, or a folder of them: pcap, pcapng, snoop, ERF or frames of dnstap, plain, gzip, zstd or LZ4; \"-\" is standard input; may be repeated. Several are read in the order given, as if they were one."`
+	Input         []string      `arg:"" optional:"" name:"file" help:"The same, without the flag."`
 	Interface     []string      `short:"i" placeholder:"NAME" sep:"none" help:"Interface to read; may be repeated. Overrides capture.live.interfaces."`
 	Dnstap        []string      `placeholder:"ADDR" sep:"none" help:"Take dnstap from resolvers at unix:PATH or tcp:IP:PORT; may be repeated. Overrides capture.dnstap.listen."`
 	Follow        bool          `short:"f" help:"Read the file as it grows, or new files of the folder as they come, until SIGTERM."`
@@ -62,12 +56,9 @@ func (c *sniffCmd) Validate() error {
 	if outs > 1 {
 		return errors.New("only one of --transactions, --cof, --findings, --unusual and --summary can be standard output")
 	}
-	if c.Read != "" && c.Input != "" {
-		return errors.New("only one of --read and FILE")
-	}
-	c.Read += c.Input
+	c.Read, c.Input = append(c.Read, c.Input...), nil
 	sources := 0
-	for _, given := range []bool{c.Read != "", len(c.Interface) > 0, len(c.Dnstap) > 0} {
+	for _, given := range []bool{len(c.Read) > 0, len(c.Interface) > 0, len(c.Dnstap) > 0} {
 		if given {
 			sources++
 		}
@@ -75,10 +66,13 @@ func (c *sniffCmd) Validate() error {
 	if sources > 1 {
 		return errors.New("only one of --read, --interface and --dnstap")
 	}
-	if c.Follow && (c.Read == "" || c.Read == "-") {
-		return errors.New("--follow: which file or folder?")
+	if c.Follow && (len(c.Read) != 1 || c.Read[0] == "-") {
+		return errors.New("--follow: which file or folder? It takes one")
 	}
-	if c.Admin != nil && *c.Admin != "" && c.Read != "" && !c.Follow {
+	if readsStdinTwice(c.Read) {
+		return errors.New("standard input (-) can be read once")
+	}
+	if c.Admin != nil && *c.Admin != "" && len(c.Read) > 0 && !c.Follow {
 		return errors.New("--admin is for what goes on (--interface, --dnstap, --follow): a capture is read to its end")
 	}
 	if c.Admin != nil && *c.Admin != "" {
@@ -114,23 +108,30 @@ func (c *sniffCmd) Run(std stdio) error {
 	if err != nil {
 		return err
 	}
+	named := len(c.Read)
+	var unreadable error
 	switch live, taps := len(cfg.Capture.Live.Interfaces) > 0, len(cfg.Capture.Dnstap.Listen) > 0; {
-	case c.Read != "":
-		if err := c.readable(); err != nil {
-			return err
+	case len(c.Read) > 0:
+		if unreadable = c.keepReadable(); len(c.Read) == 0 {
+			return unreadable
 		}
 	case live && taps:
 		return exitWith(exitConfig, errors.New("capture: only one of live.interfaces and dnstap.listen"))
 	case !live && !taps:
 		return exitWith(exitUsage, errors.New("what is to be read? A capture (weir sniff FILE), --interface NAME or --dnstap ADDR"))
 	}
-	log, err := newLogger(cfg.Log, std)
+	bar := newProgress(std.err)
+	log, err := newLogger(cfg.Log, stdio{err: bar})
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer brokenPipes()()
+	signalled, stop := untilSignal(log)
 	defer stop()
-	s := &sniffer{cmd: c, cfg: cfg, log: log, registry: newRegistry(), std: std}
+	ctx, giveUp := context.WithCancel(signalled)
+	defer giveUp()
+	s := &sniffer{cmd: c, cfg: cfg, log: log, registry: newRegistry(), std: std, bar: bar}
+	s.open.none = giveUp
 	if s.detection, err = newDetection(cfg, log, s.registry, nil); err != nil {
 		return err
 	}
@@ -144,29 +145,45 @@ func (c *sniffCmd) Run(std stdio) error {
 		return err
 	}
 	defer func() { _ = s.context.Close() }() // read only: nothing to lose
-	if c.Read == "" || c.Follow {
+	if len(c.Read) == 0 || c.Follow {
 		return s.watch(ctx)
 	}
-	return s.read(ctx)
+	s.several, s.unreadable = named > 1, unreadable
+	return s.read(ctx, signalled)
 }
 
-// readable says what is wrong with what is to be read, before anything is made.
-func (c *sniffCmd) readable() error {
-	if c.Read == "-" {
+// keepReadable says what is wrong with what is to be read, before anything is
+// made, and keeps the rest.
+func (c *sniffCmd) keepReadable() error {
+	var good []string
+	var errs []error
+	for _, path := range c.Read {
+		if err := readable(path, c.Follow); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		good = append(good, path)
+	}
+	c.Read = good
+	return errors.Join(errs...)
+}
+
+func readable(path string, grows bool) error {
+	if path == "-" {
 		return nil
 	}
-	info, err := os.Stat(c.Read)
+	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && isInterface(c.Read):
-		return fmt.Errorf("%s: no such file; for the interface of that name: weir sniff --interface %s", c.Read, c.Read)
+	case errors.Is(err, fs.ErrNotExist) && isInterface(path):
+		return fmt.Errorf("%s: no such file; for the interface of that name: weir sniff --interface %s", path, path)
 	case err != nil:
-		return fmt.Errorf("%s: %w", c.Read, errors.Unwrap(err))
-	case info.Mode().IsRegular() && info.Size() == 0 && !c.Follow:
-		return fmt.Errorf("%s: the file is empty", c.Read)
+		return fmt.Errorf("%s: %w", path, errors.Unwrap(err))
+	case info.Mode().IsRegular() && info.Size() == 0 && !grows:
+		return fmt.Errorf("%s: the file is empty", path)
 	case !info.Mode().IsRegular() && !info.IsDir():
 		return nil // a pipe is opened once
 	}
-	f, err := os.Open(filepath.Clean(c.Read))
+	f, err := os.Open(filepath.Clean(path))
 	if err != nil {
 		return err
 	}
@@ -186,88 +203,21 @@ type sniffer struct {
 	registry  *prometheus.Registry
 	detection *detection
 	std       stdio
-	open      outputs
-	privacy   *privacy.Guard       // of the files that were asked for
-	summary   io.Writer            // nil: not asked for
-	told      []detect.FindingSink // who was asked for
-	findings  *findings
-	context   *enrich.Enricher
-	ranked    io.Writer        // what unusual is written to; nil: not asked for
-	unusual   *unusual.Tracker // for ranked
-	alerts    *alerting        // nil: off, or what passed goes to files
-	lock      *os.File         // of the state folder
-	history   *history         // nil: off, or what passed goes to files
-}
-
-// outputs opens what was asked for and returns the sinks.
-func (s *sniffer) outputs() ([]detect.Sink, error) {
-	c := s.cmd
-	sinks := []detect.Sink{s.detection.detector}
-	if err := c.distinct(); err != nil {
-		return nil, exitWith(exitUsage, err)
-	}
-	if c.Transactions != "" {
-		f, err := s.open.create(c.Transactions, s.std.out)
-		if err != nil {
-			return nil, err
-		}
-		w := pdns.NewTransactionWriter(f, c.Format, s.privacy, nil)
-		known, err := s.known()
-		if err != nil {
-			return nil, err
-		}
-		w.EnrichWith(known)
-		sinks = append(sinks, s.open.writer(c.Transactions, w))
-	}
-	if c.COF != "" {
-		f, err := s.open.create(c.COF, s.std.out)
-		if err != nil {
-			return nil, err
-		}
-		w := pdns.NewCOFWriter(f, s.cfg.Records.COF, s.privacy, s.cfg.Records.SensorID)
-		sinks = append(sinks, s.open.writer(c.COF, w))
-	}
-	if c.Findings != "" {
-		f, err := s.open.create(c.Findings, s.std.out)
-		if err != nil {
-			return nil, err
-		}
-		w := pdns.NewFindingWriter(f, s.privacy)
-		s.told = append(s.told, w)
-		s.open.closes(c.Findings, w)
-	}
-	if c.Unusual != "" {
-		var err error
-		if s.ranked, err = s.open.create(c.Unusual, s.std.out); err != nil {
-			return nil, err
-		}
-		if s.unusual, err = unusualOf(s.cfg, s.privacy, s.detection.detector); err != nil {
-			return nil, err
-		}
-		sinks = append(sinks, s.unusual)
-	}
-	if c.Summary != "" {
-		var err error
-		if s.summary, err = s.open.create(c.Summary, s.std.out); err != nil {
-			return nil, err
-		}
-	}
-	return sinks, nil
-}
-
-// known says what is known beside what was read. Services are not asked: what is
-// read is past.
-func (s *sniffer) known() (pdns.Enricher, error) {
-	return reputation.New(reputation.Config{Lists: s.cfg.Reputation.Lists}, s.context, prometheus.NewRegistry())
-}
-
-// packetFindings are who is told what packets show, where that was asked for:
-// the kernel's filter then lets more through.
-func (s *sniffer) packetFindings() []detect.FindingSink {
-	if s.cmd.Findings == "" {
-		return nil
-	}
-	return []detect.FindingSink{s.findings.entry}
+	bar       *progress // of captures that are read to their end
+	several   bool      // were named, of which
+	// unreadable says what is wrong with those that are not even tried.
+	unreadable error
+	open       outputs
+	privacy    *privacy.Guard       // of the files that were asked for
+	summary    *output              // nil: not asked for
+	told       []detect.FindingSink // who was asked for
+	findings   *findings
+	context    *enrich.Enricher
+	ranked     *output          // what unusual is written to; nil: not asked for
+	unusual    *unusual.Tracker // for ranked
+	alerts     *alerting        // nil: off, or what passed goes to files
+	lock       *os.File         // of the state folder
+	history    *history         // nil: off, or what passed goes to files
 }
 
 // readGCPercent lets garbage grow to twice of what is in use before it is
@@ -275,10 +225,10 @@ func (s *sniffer) packetFindings() []detect.FindingSink {
 // watches for weeks keeps to Go's 100.
 const readGCPercent = 200
 
-// read reads the capture and writes what was asked for. Where reading fails,
-// what was read until then is written, and the summary says how much; where the
-// capture cannot even be opened, no output is touched.
-func (s *sniffer) read(ctx context.Context) (err error) {
+// read reads the captures and writes what was asked for. Where reading fails, or
+// a signal ends it, what was read until then is written, and the summary says how
+// much; where nothing can even be opened, no output is touched.
+func (s *sniffer) read(ctx, signalled context.Context) (err error) {
 	if os.Getenv("GOGC") == "" {
 		defer debug.SetGCPercent(debug.SetGCPercent(readGCPercent))
 	}
@@ -304,82 +254,37 @@ func (s *sniffer) read(ctx context.Context) (err error) {
 		}
 		sinks = append(sinks, s.findings.watch)
 	}
-	reader, err := capture.New(s.cfg.Capture, capture.Deps{Inspector: s.detection.detector, Sinks: sinks, Findings: s.packetFindings(), Log: s.log, Registry: s.registry})
+	if s.shows() {
+		s.bar.begin(s.std.in, c.Read)
+		sinks = append(sinks, s.bar)
+	}
+	in := &inputs{ctx: ctx, stdin: s.std.in, bar: s.bar}
+	reader, err := capture.New(s.cfg.Capture, capture.Deps{
+		Inspector: s.detection.detector, Sinks: sinks, Findings: s.packetFindings(), Open: in.open, Log: s.log, Registry: s.registry,
+	})
 	if err != nil {
 		return err
 	}
-	if c.Read == "-" {
-		err = reader.Read(ctx, s.std.in)
-	} else {
-		err = reader.ReadFile(ctx, c.Read)
+	err = errors.Join(s.unreadable, namedStdin(reader.ReadFiles(ctx, c.Read...)))
+	s.bar.end()
+	if err != nil && s.several && ctx.Err() == nil {
+		err = errors.Join(err, errors.New("not all could be read: what was written is of the rest"))
 	}
-	if errors.Is(err, capture.ErrFormat) {
+	early := errors.New("no output is left that can be written: the rest was not read")
+	if signalled.Err() != nil {
+		early = errors.New("interrupted: what was written is of what was read until then")
+	}
+	err = ended(err, early)
+	sum := reader.Summary()
+	if errors.Is(err, capture.ErrFormat) && sum.Packets == 0 {
 		return err
 	}
-	s.account(reader.Summary())
+	s.account(&sum)
 	return errors.Join(err, s.summarize(reader))
 }
 
-// account says what became of the packets, where no summary was asked for.
-func (s *sniffer) account(sum capture.Summary) {
-	if sum.Packets == 0 {
-		s.log.Warn("no packet was read", zap.String("from", s.cmd.Read))
-		return
-	}
-	if s.summary != nil {
-		return
-	}
-	dropped := uint64(0)
-	for _, reasons := range sum.Drops {
-		for _, n := range reasons {
-			dropped += n
-		}
-	}
-	s.log.Info("capture read; --summary says why packets are dropped", zap.Uint64("packets", sum.Packets),
-		zap.Uint64("dns_messages", sum.DNSMessages), zap.Uint64("transactions", sum.Transactions), zap.Uint64("dropped", dropped))
-}
-
-// summarize writes the summary and the ranking where they are asked for.
-func (s *sniffer) summarize(c *capture.Capture) error {
-	if s.unusual != nil {
-		if err := writeRankings(s.ranked, s.unusual); err != nil {
-			return err
-		}
-	}
-	if s.summary == nil {
-		return nil
-	}
-	enc := json.NewEncoder(s.summary)
-	enc.SetIndent("", "  ")
-	return enc.Encode(c.Summary())
-}
-
-// distinct refuses outputs that are the same file, or the capture itself: one
-// would overwrite the other.
-func (c *sniffCmd) distinct() error {
-	type named struct {
-		flag, path string
-		info       os.FileInfo // nil: there is no such file yet
-	}
-	var seen []named
-	for _, n := range []named{{flag: "-r", path: c.Read}, {flag: "--transactions", path: c.Transactions}, {flag: "--cof", path: c.COF}, {flag: "--findings", path: c.Findings}, {flag: "--unusual", path: c.Unusual}, {flag: "--summary", path: c.Summary}} {
-		if n.path == "" || n.path == "-" {
-			continue
-		}
-		n.info, _ = os.Stat(n.path) // missing is fine here
-		if len(seen) > 0 && seen[0].info != nil && seen[0].info.IsDir() {
-			if dir, err := os.Stat(filepath.Dir(n.path)); err == nil && os.SameFile(dir, seen[0].info) {
-				return fmt.Errorf("%s is in the folder that is read, %s", n.flag, c.Read)
-			}
-		}
-		for _, o := range seen {
-			same := filepath.Clean(n.path) == filepath.Clean(o.path) ||
-				n.info != nil && o.info != nil && n.info.Mode().IsRegular() && os.SameFile(n.info, o.info)
-			if same {
-				return fmt.Errorf("%s and %s are the same file, %s", o.flag, n.flag, n.path)
-			}
-		}
-		seen = append(seen, n)
-	}
-	return nil
+// shows says whether a bar is of use: not between lines on the same terminal.
+func (s *sniffer) shows() bool {
+	c := s.cmd
+	return c.Transactions != "-" && c.COF != "-" && c.Findings != "-" || !isTerminal(s.std.out)
 }

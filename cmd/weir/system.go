@@ -96,20 +96,25 @@ func isOurs(server netip.AddrPort, listen []string) bool {
 // impossible, on a read-only system: weir then works without.
 func makeStateDir(cfg *config) error {
 	if cfg.StateDir == "" {
-		return errors.New("state_dir: none is set, and there is no home folder")
+		return stateError(errors.New("none is set, and there is no home folder"))
 	}
 	// Those above it may stay root's when it becomes another user's, who must get
 	// through.
 	if err := os.MkdirAll(filepath.Dir(filepath.Clean(cfg.StateDir)), 0o755); err != nil {
-		return fmt.Errorf("state_dir: %w", err)
+		return stateError(err)
 	}
 	if err := os.MkdirAll(cfg.StateDir, 0o750); err != nil {
-		return fmt.Errorf("state_dir: %w", err)
+		return stateError(err)
 	}
 	probe, err := os.CreateTemp(cfg.StateDir, ".writable-*")
 	if err != nil {
-		return fmt.Errorf("state_dir: %w", err)
+		return stateError(err)
 	}
 	_ = probe.Close() // it only showed that it could be made
 	return os.Remove(probe.Name())
+}
+
+// stateError says how to have another state folder.
+func stateError(err error) error {
+	return fmt.Errorf("state_dir: %w (--state DIR sets another folder)", err)
 }

@@ -83,20 +83,21 @@ func rankings(t *unusual.Tracker, limit int) (out []unusual.Ranking, err error) 
 	return out, err
 }
 
-// writeRankings writes one JSON object for each day.
-func writeRankings(w io.Writer, t *unusual.Tracker) error {
+// writeRankings writes one JSON object for each day. lost is how many were not
+// written.
+func writeRankings(w io.Writer, t *unusual.Tracker) (lost uint64, err error) {
 	all, err := rankings(t, 0)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	for i := range all {
 		if err := enc.Encode(&all[i]); err != nil {
-			return err
+			return uint64(len(all) - i), err
 		}
 	}
-	return nil
+	return 0, nil
 }
 
 // unusualRoutes are the operations on the ranking and on what analysts say of it.

@@ -23,8 +23,12 @@ import (
 // drops its privileges, and it reads nothing before that.
 func (s *sniffer) watch(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.open.close()) }()
+	s.open.log = s.log
 	sinks, err := s.outputs()
 	if err != nil {
+		return err
+	}
+	if err := s.open.register(s.registry); err != nil {
 		return err
 	}
 	back := []task{{"outputs", s.open.tend}, {"privacy of outputs", s.privacy.Run}}
@@ -35,6 +39,7 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 			return err
 		}
 		records = s.cfg.Records.Dir
+		s.open.left.Add(1) // they are written, whatever becomes of a file
 		sinks = append(sinks, recorder)
 		back = append(back, task{"records", func(ctx context.Context) error {
 			return runStages(ctx, []task{{"transactions", recorder.Run}}, append(senders, s.findings.tasks...))
@@ -233,8 +238,8 @@ func (s *sniffer) source(c *capture.Capture) ([]string, opened, error) {
 		if s.lock != nil { // records are added to what is there, so the reading goes on too
 			note = filepath.Join(s.cfg.StateDir, "follow.json")
 		}
-		run := func(ctx context.Context) error { return c.Follow(ctx, s.cmd.Read, note) }
-		return []string{s.cmd.Read}, opened{run, func() {}}, nil
+		run := func(ctx context.Context) error { return c.Follow(ctx, s.cmd.Read[0], note) }
+		return s.cmd.Read, opened{run, func() {}}, nil
 	case len(s.cfg.Capture.Dnstap.Listen) > 0:
 		d, err := c.OpenDnstap()
 		if err != nil {
