@@ -13,6 +13,7 @@ const linkExported = 252
 const (
 	tagEnd      = 0
 	tagProtocol = 12
+	tagGuess    = 13 // a protocol that was recognised by its octets
 	tagTable    = 14
 	tagSource4  = 20
 	tagDest4    = 21
@@ -42,7 +43,7 @@ func (d *decoder) exported(b []byte) drop {
 		}
 		v := b[:size]
 		switch {
-		case kind == tagProtocol || kind == tagTable:
+		case kind == tagProtocol || kind == tagGuess || kind == tagTable:
 			for len(v) > 0 && v[len(v)-1] == 0 {
 				v = v[:len(v)-1]
 			}
@@ -65,13 +66,23 @@ func (d *decoder) exported(b []byte) drop {
 		return d.ip(b)
 	case "eth", "eth_withoutfcs", "eth_maybefcs", "eth_withfcs":
 		return d.ethernet(b)
+	case "llc":
+		return d.llc(b)
+	case "wlan", "wlan_withfcs", "wlan_withoutfcs":
+		return d.wifi(b, false)
 	case "udp":
 		return d.udp(b, a)
+	case "tcp":
+		return d.tcpSegment(b, 0, a)
+	case "ethertype":
+		return d.ether(uint16(number), b)
+	case "ip.proto":
+		return d.transport(uint8(number), b, 0, a)
 	case "udp.port":
 		if number > 0xffff || !d.speaks(uint16(number), uint16(number)) {
 			return dropUDPOther
 		}
-	case "dns", "mdns", "llmnr":
+	case "dns", "dns_udp", "mdns", "llmnr":
 	default:
 		return dropNotIP
 	}

@@ -128,7 +128,7 @@ func TestWhatIsWrongWithFragmentsIsCounted(t *testing.T) {
 	parts := fragmented(eth, 9, 1480)
 	six := udp(t, server6, client6, 53, 40000, large(t, 7, 3000))
 	parts6 := fragmented(six, 9, 1480)
-	other := fragmented(udp(t, server4, client4, 443, 40000, large(t, 7, 3000)), 9, 1480)
+	other := fragmented(udp(t, server4, client4, 443, 40000, bytes.Repeat([]byte("web "), 750)), 9, 1480)
 	part := func(at, n int, more bool) []byte { return fragmentOf(header, 9, at, more, body[at:at+n]) }
 	changed := part(1480, 1480, true)
 	changed[len(changed)-1] ^= 1
@@ -151,6 +151,7 @@ func TestWhatIsWrongWithFragmentsIsCounted(t *testing.T) {
 		{"two ends", [][]byte{parts[2], part(1480, 800, false)}, 0, map[string]uint64{"fragment_malformed": 2}},
 		{"more behind the end", [][]byte{part(1480, 1480, true), part(640, 800, false)}, 0, map[string]uint64{"fragment_malformed": 2}},
 		{"the first is not for us", [][]byte{other[1], other[0], other[2]}, 0, nil},
+		{"a message on another port", fragmented(udp(t, server4, client4, 5300, 40000, large(t, 7, 3000)), 9, 1480), 1, map[string]uint64{}},
 		{"a last one cut by the snap length", [][]byte{parts[0], parts[1][:200], parts[2]}, 0, map[string]uint64{"fragment": 2, "fragment_cut": 1}},
 		{"all cut by the snap length", [][]byte{parts[0][:200], parts[1][:200], parts[2][:200]}, 1, map[string]uint64{"fragment_cut": 2}},
 	} {
@@ -166,7 +167,7 @@ func TestWhatIsWrongWithFragmentsIsCounted(t *testing.T) {
 
 // A number is used again while what was judged by it is still remembered.
 func TestANumberUsedAgainIsANewDatagram(t *testing.T) {
-	other := fragmented(udp(t, server4, client4, 443, 40000, large(t, 7, 3000)), 9, 1480)
+	other := fragmented(udp(t, server4, client4, 443, 40000, bytes.Repeat([]byte("web "), 750)), 9, 1480)
 	ours := fragmented(udp(t, server4, client4, 53, 40000, large(t, 7, 3000)), 9, 1480)
 	s, got := read(t, pcapFile(t, layers.LinkTypeEthernet, inOrder(append(other, ours...)...)...), nil)
 	if len(got) != 1 || s.Drops["udp"]["other_port"] != 3 {

@@ -108,7 +108,7 @@ func (s *streams) unfinished(c *conn, h *half, at time.Time) {
 		return
 	}
 	s.counts.unfinished.Add(1)
-	if f.got == prefixSize && len(f.part) >= headerSize {
+	if f.got == prefixSize && len(f.part) >= leastMessage {
 		s.message(c, h, f.part, at)
 	}
 	s.forget(c, f)
@@ -179,4 +179,17 @@ func begins(b []byte, d direction, name *[dnsname.MaxWire]byte) verdict {
 		return beginsNot
 	}
 	return beginsSo
+}
+
+// fills says whether a segment is one message by the length in front, which no
+// other two octets are by chance, and by what is fixed of a header. Its question
+// may be broken, or cut off by the capture with what is missing.
+func fills(b []byte, missing int, d direction) bool {
+	const response, opcode, reserved, lastOpcode = 0x8000, 0x7800, 0x0040, 6
+	if len(b) < prefixSize+leastMessage || int(binary.BigEndian.Uint16(b)) != len(b)+missing-prefixSize {
+		return false
+	}
+	flags := binary.BigEndian.Uint16(b[prefixSize+2:])
+	isResponse := flags&response != 0
+	return flags&reserved == 0 && flags&opcode>>11 <= lastOpcode && (d == fromEither || isResponse == (d == fromServer))
 }

@@ -14,6 +14,15 @@ const (
 	certain
 )
 
+// elsewhere says whether a datagram on ports that are none of ours, with a
+// payload of length octets, is a DNS message.
+func (d *decoder) elsewhere(from, to uint16, b []byte, length int) likeness {
+	if !d.anyPort || lookalikePort(from) || lookalikePort(to) {
+		return unlike
+	}
+	return like(b, length, &d.name)
+}
+
 // like says whether the payload of a datagram on any port is a DNS message. It
 // is for certain if it is a query or a response with one question, of a known
 // class, flags that go together, and as many records as there is room for, unless

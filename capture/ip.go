@@ -162,6 +162,8 @@ func (d *decoder) idle(proto uint8, b []byte) drop {
 			return dropTCPOther
 		case tunnelPort(from) || tunnelPort(to):
 			return 0
+		case len(b) > udpHeader && d.elsewhere(from, to, b[udpHeader:], maxIPPayload) == certain:
+			return 0
 		}
 		return dropUDPOther
 	case protoIPv4, protoIPv6, protoGRE, protoEtherIP, protoMPLS, protoEthernet, protoIPComp, protoICMP, protoICMPv6, protoSCTP,

@@ -31,6 +31,7 @@ const (
 	etherIPv4    = 0x0800
 	etherTRILL   = 0x22f3
 	etherBATMAN  = 0x4305
+	etherBPQ     = 0x08ff // AX.25
 	etherBridged = 0x6558 // an Ethernet frame
 	etherFRelay  = 0x6559 // in GRE
 	etherVLAN    = 0x8100
@@ -43,6 +44,7 @@ const (
 	etherFabric  = 0x8903 // Cisco's FabricPath
 	etherCMD     = 0x8909 // Cisco's metadata
 	etherQinQ    = 0x88a8
+	etherLWAPP   = 0x88bb
 	etherMACsec  = 0x88e5
 	etherBEB     = 0x88e7 // 802.1ah
 	etherVNTag   = 0x8926 // 802.1Qbh
@@ -51,6 +53,8 @@ const (
 	etherNSH     = 0x894f
 	etherQinQOld = 0x9100
 	etherQinQDEC = 0x9104
+	etherLWAPPCi = 0xbbbb // Cisco's
+	etherArista  = 0xd28b // time stamps
 	etherRTag    = 0xf1c1 // 802.1CB
 )
 
@@ -210,6 +214,16 @@ func tagSize(kind uint16, b []byte) int {
 		return 6
 	case etherETag, etherCMD:
 		return 8
+	case etherArista: // a kind, its form, and a time in 64 bits or in 48
+		const stamp, long, short = 0x0001, 0x10, 0x20
+		switch {
+		case len(b) < 4 || binary.BigEndian.Uint16(b) != stamp:
+		case b[3] == long:
+			return 14
+		case b[3] == short:
+			return 12
+		}
+		return 0
 	case etherMACsec: // IEEE 802.1AE, section 9.5: authenticated only
 		const encrypted, hasSCI = 0x0c, 0x20
 		switch {
@@ -243,6 +257,10 @@ func (d *decoder) carrier(kind uint16, b []byte) drop {
 		return d.nsh(b)
 	case etherJumbo:
 		return d.llc(b)
+	case etherLWAPP, etherLWAPPCi:
+		return d.lwapp(b)
+	case etherBPQ: // a length
+		return behind(b, 2, d.ax25)
 	}
 	if kind <= lastLength {
 		return d.llc(b)

@@ -9,9 +9,11 @@ const (
 	linkTokenRing = 6
 	linkARCnet    = 7
 	linkFDDI      = 10
+	linkATM11     = 11 // as some systems write linkATM
 	linkPFLogOld  = 17
 	linkATMClip   = 19
 	linkATM       = 100
+	linkATMClip6  = 106
 	linkFRelay    = 107
 	linkENC       = 109
 	linkPFLog     = 117
@@ -47,9 +49,9 @@ func (d *decoder) otherLink(kind uint32, b []byte) drop {
 		return d.arcnet(b, 2, 3)
 	case linkARCnetLx:
 		return d.arcnet(b, 4, 5)
-	case linkATM:
+	case linkATM, linkATM11:
 		return d.llc(b)
-	case linkATMClip:
+	case linkATMClip, linkATMClip6:
 		if len(b) > 2 && b[0] == sapSNAP && b[1] == sapSNAP {
 			return d.llc(b)
 		}

@@ -79,7 +79,11 @@ func (s *streams) pickUp(c *conn, h *half, seq uint32, b []byte, missing int, at
 		}
 	}
 	s.disbelieve(c, h)
-	switch begins(b, h.from, &s.name) {
+	sure := begins(b, h.from, &s.name)
+	if sure != beginsSo && fills(b, missing, h.from) {
+		sure = beginsSo
+	}
+	switch sure {
 	case beginsSo:
 		h.next = seq
 		s.believe(c, h, at)

@@ -11,7 +11,7 @@ type Streams struct {
 	Conflicts  uint64 `json:"conflicts"`  // repetitions with other octets: the first are read
 	Gaps       uint64 `json:"gaps"`       // holes that were given up
 	Lost       uint64 `json:"lost"`       // times that it became unknown where a message begins
-	Unfinished uint64 `json:"unfinished"` // messages that miss their end; with a header they are among dns_messages
+	Unfinished uint64 `json:"unfinished"` // messages that miss their end; with ID and flags they are among dns_messages
 }
 
 // Kernel is what the kernel counted on interfaces.

@@ -52,11 +52,8 @@ func (d *decoder) udp(b []byte, a addresses) drop {
 	case d.speaks(from, to):
 	case tunnelPort(from) || tunnelPort(to):
 		return d.udpTunnel(from, to, payload, a)
-	case !d.anyPort || lookalikePort(from) || lookalikePort(to):
-		d.quic(from, to, payload, a)
-		return dropUDPOther
 	default:
-		switch like(payload, length-udpHeader, &d.name) {
+		switch d.elsewhere(from, to, payload, length-udpHeader) {
 		case unlike:
 			d.quic(from, to, payload, a)
 			return dropUDPOther
@@ -80,9 +77,14 @@ func (d *decoder) udpLite(b []byte, a addresses) drop {
 	}
 	from, to := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	if !d.speaks(from, to) {
-		return dropUDPOther
+		switch d.elsewhere(from, to, b[udpHeader:], 0) {
+		case unlike:
+			return dropUDPOther
+		case doubtful:
+			return dropUDPLike
+		}
 	}
-	d.found(b[8:], from, to, a)
+	d.found(b[udpHeader:], from, to, a)
 	return 0
 }
 
@@ -130,8 +132,9 @@ func (d *decoder) tcpSegment(b []byte, missing int, a addresses) drop {
 	if header < 20 || header > len(b)+missing {
 		return dropTCPMalformed
 	}
-	if header > len(b) {
-		return dropTCPShort
+	if header > len(b) { // its options were cut off, and the octets behind them
+		missing, b = missing-(header-len(b)), b[:20]
+		header = len(b)
 	}
 	d.tcp = true
 	d.segment = segment{

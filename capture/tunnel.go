@@ -6,7 +6,7 @@ import "encoding/binary"
 const (
 	greERSPAN    = 0x88be
 	greERSPANIII = 0x22eb
-	greEthernet  = 0x6400
+	greEthernet  = 0x6400 // MikroTik's EoIP is that in version 1
 	greWCCP      = 0x883e // IP, perhaps behind a header of redirection
 	greCDMA      = 0x8881 // PPP in frames of HDLC (3GPP2 A.S0012)
 	greHDLC      = 0x88d2
@@ -26,7 +26,7 @@ func (d *decoder) gre(b []byte) drop {
 	}
 	flags, kind := binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])
 	v := flags & version
-	if v > 1 || v == 1 && (kind != etherPPP || flags&routing != 0) {
+	if v > 1 || v == 1 && (kind != etherPPP && kind != greEthernet || flags&routing != 0) {
 		return dropTunnel
 	}
 	size := field

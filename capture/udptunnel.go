@@ -86,12 +86,8 @@ func (d *decoder) tunnelled(port uint16, b []byte, a addresses) drop {
 		return d.tzsp(b)
 	case portCAPWAP:
 		return d.capwap(b)
-	case portLWAPP: // RFC 5412, section 3.2; it is no control message
-		const control = 0x04
-		if len(b) > 0 && b[0]&control != 0 {
-			return dropUDPTunnel
-		}
-		return behind(b, 6, func(b []byte) drop { return d.wifi(b, false) })
+	case portLWAPP:
+		return d.lwapp(b)
 	case portAYIYA:
 		return d.ayiya(b)
 	case portAMT: // RFC 7450, section 5.1.6

@@ -111,6 +111,16 @@ func (d *decoder) wifi(b []byte, padded bool) drop {
 	return d.wifiBody(b[n:])
 }
 
+// lwapp is a data message between an access point and its controller (RFC 5412,
+// section 3.2).
+func (d *decoder) lwapp(b []byte) drop {
+	const header, control = 6, 0x04
+	if len(b) < header || b[0]&control != 0 {
+		return dropNotIP
+	}
+	return d.wifi(b[header:], false)
+}
+
 // aggregate is an A-MSDU (section 9.3.2.2): frames, each behind two addresses
 // and its length, filled up to four octets.
 func (d *decoder) aggregate(b []byte) drop {

@@ -434,6 +434,18 @@ def layers():
     yield "sflow_three", *sflow(flow(raw_header(1, E4)), be32(2, 12) + be32(1, 1, 0), expanded(be32(1001, 16, 1, 0, 2, 0), raw_header(1, E6)), flow(raw_header(1, eth(0x0800, ip4(6, tcp(be16(len(QUERY)) + QUERY))))))
     yield "sflow_ppp", *sflow(flow(raw_header(7, b"\xff\x03\0\x21" + D4)), flow(raw_header(13, be32(0x00001140) + D4)))
     yield "sflow_4", *over(6343, be32(4, 1) + b"\xc0\0\2\1" + be32(1, 1, 1))
+    yield "udplite_40053", 101, ip4(136, udp(40053, QUERY))
+    yield "lwapp_88bb", *ether(0x88BB, b"\0\0" + be16(len(w)) + bytes(2) + w)
+    yield "lwapp_bbbb", *ether(0xBBBB, b"\0\0" + be16(len(w)) + bytes(2) + w)
+    yield "bpq", *ether(0x08FF, b"\x28\0" + bytes(13) + b"\x61\x03\xcc" + D4)
+    yield "arista_64", *ether(0xD28B, be16(1, 0x10) + bytes(8) + be16(0x0800) + D4)
+    yield "arista_48", *ether(0xD28B, be16(1, 0x20) + bytes(6) + be16(0x0800) + D4)
+    yield "atm_rfc1483_11", 11, L4
+    yield "atm_clip_106", 106, L4
+    yield "gre_eoip", *raw(ip4(47, be16(0x2001, 0x6400) + struct.pack(">HH", len(E4), 1) + E4))
+    for name, tags, payload in (("ethertype", [(14, b"ethertype"), (32, be32(0x800))], D4), ("ip.proto", [(14, b"ip.proto"), (32, be32(17))], D), ("heuristic", [(13, b"dns_udp")], QUERY),
+                                ("llc", [(12, b"llc")], L4), ("tcp", [(12, b"tcp")], tcp(be16(len(QUERY)) + QUERY)), ("wlan", [(12, b"wlan_withoutfcs")], w)):
+        yield "exported_" + name, 252, pdu(*tags) + payload
     yield "tipc_ip", *ether(0x88CA, be32(0x40000000 | len(D4) + 24) + be32(0, 1, 0, 0, 0) + D4)
     yield "gsmtap", *over(4729, b"\2\4\1\0" + bytes(12) + D4)
     yield "bfd_none", *over(3784, QUERY)
@@ -505,6 +517,8 @@ def files():
     yield "frag4_overlap", pcap(101, [ip4(17, D[:24], at=0x2000), ip4(17, D[16:], at=2)])
     yield "frag4_first_only", pcap(101, frags[:1])
     yield "frag4_in_gre", pcap(101, [ip4(47, be16(0, 0x800) + f) for f in frags])
+    other = udp(40053, ANSWER)
+    yield "frag4_port_40053", pcap(101, [ip4(17, other[:40], at=0x2000), ip4(17, other[40:], at=5)])
     yield "frag4_snaplen", pcap(101, [(frags[0][:40], len(frags[0])), frags[1]])
     f6 = [ip6(44, b"\x11\0" + be16(1) + be32(9) + D[:24]), ip6(44, b"\x11\0" + be16(24) + be32(9) + D[24:])]
     yield "frag6", pcap(101, f6)
@@ -529,6 +543,10 @@ def files():
     yield "tcp_keepalive", pcap(101, [syn, seg(0, 27), ip4(6, tcp(b"\0", seq=27)), seg(27, 54)])
     yield "tcp_port_reuse", pcap(101, [syn, seg(0, 27), ip4(6, tcp(b"", seq=5000, flags=2)), ip4(6, tcp(stream[:27], seq=5001))])
     yield "tcp_snaplen", pcap(101, [syn, (seg(0, 27)[:60], len(seg(0, 27))), seg(27, 54)])
+    options = lambda flags, seq, b: ip4(6, struct.pack(">HHIIBBHHH", 40000, 53, seq, 0, 0xA0, flags, 65535, 0, 0) + b"\x01" * 20 + b)
+    yield "tcp_snaplen_options", pcap(101, [(options(2, 0, b"")[:50], 60), (options(0x18, 1, stream[:29])[:50], 89), seg(29, 58)])
+    yield "tcp_snaplen_no_syn", pcap(101, [(seg(0, 29)[:48], len(seg(0, 29)))])
+    yield "tcp_snaplen_cut_header", pcap(101, [syn, (seg(0, 29)[:46], len(seg(0, 29))), seg(29, 58)])
     yield "tcp_reset", pcap(101, [syn, seg(0, 27), ip4(6, tcp(b"", seq=28, flags=4)), seg(27, 54)])
     for name, order in (("le", "<"), ("be", ">")):
         yield f"ng_{name}", section(order) + interface(1, order) + enhanced(0, E4, order)
