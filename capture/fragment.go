@@ -47,6 +47,7 @@ type fragments struct {
 	index   map[fragmentKey]*pieces
 	ledger  ledger[pieces]
 	slabs   *slabs
+	ended   ended
 	whole   []byte // the last datagram that was put together
 	spare   *pieces
 	spares  int
@@ -63,6 +64,9 @@ type pieces struct {
 	// judged is why nothing of this datagram is of interest; what still comes
 	// of it goes the same way, and parts is empty. 0 until there is a reason.
 	judged drop
+	// copies says that all there is of it repeats a datagram that was complete:
+	// late duplicates, unless the others come again too.
+	copies bool
 	next   *pieces // of the spare ones
 }
 
@@ -96,8 +100,13 @@ func (f *fragments) add(key fragmentKey, g fragment, now time.Time, idle func(pr
 		f.remove(p) // the number was used again
 		p = nil
 	}
+	if p != nil && p.copies && !f.ended.has(&key, &g, now, f.timeout) {
+		f.discard(p, dropFragmentDuplicate) // this is another datagram
+		p = nil
+	}
 	if p == nil {
 		p = f.open(key, now)
+		p.copies = f.ended.has(&key, &g, now, f.timeout)
 	}
 	if g.offset == 0 {
 		if why := idle(g.proto, g.data); why != 0 {
@@ -114,14 +123,15 @@ func (f *fragments) add(key fragmentKey, g fragment, now time.Time, idle func(pr
 		f.condemn(p, dropFragmentCut)
 		return f.whole, g.proto, 0
 	}
-	if why := f.insert(p, g); why == dropFragmentDuplicate {
-		return nil, 0, why
-	} else if why != 0 {
+	switch why := f.insert(p, g); {
+	case why == dropFragmentDuplicate || why != 0 && f.ended.has(&key, &g, now, f.timeout):
+		return nil, 0, dropFragmentDuplicate
+	case why != 0:
 		return nil, 0, f.condemn(p, why)
 	}
 	f.counts.waiting.Add(1)
 	if p.have == p.end {
-		f.assemble(p)
+		f.assemble(p, now)
 		return f.whole, p.proto, 0
 	}
 	for old := f.ledger.surplus(&p.entry); old != nil; old = f.ledger.surplus(&p.entry) {
@@ -172,10 +182,12 @@ func (f *fragments) insert(p *pieces, g fragment) drop {
 
 // assemble makes p the whole datagram and ends it. All of its packets but the
 // one that came last are merged; that one is what the datagram is.
-func (f *fragments) assemble(p *pieces) {
+func (f *fragments) assemble(p *pieces, now time.Time) {
 	f.whole = f.whole[:0]
 	for i := range p.parts {
-		f.whole = append(f.whole, p.parts[i].data...)
+		q := &p.parts[i]
+		f.whole = append(f.whole, q.data...)
+		f.ended.add(&p.key, q.offset, q.end() < p.end, q.data, now)
 	}
 	n := len(p.parts)
 	f.counts.merged.Add(uint64(n - 1))
@@ -223,7 +235,7 @@ func (f *fragments) open(key fragmentKey, now time.Time) *pieces {
 		p = new(pieces)
 		p.entry.of = p
 	}
-	p.key, p.have, p.end, p.proto, p.judged = key, 0, -1, 0, 0
+	p.key, p.have, p.end, p.proto, p.judged, p.copies = key, 0, -1, 0, 0, false
 	f.index[key] = p
 	f.ledger.add(&p.entry, key.src, datagramCost, now)
 	return p
@@ -241,13 +253,22 @@ func (f *fragments) remove(p *pieces) {
 // expire drops what waits for too long.
 func (f *fragments) expire(now time.Time) {
 	for p := f.ledger.expired(now, f.timeout); p != nil; p = f.ledger.expired(now, f.timeout) {
-		f.discard(p, dropFragment)
+		f.giveUp(p)
 	}
 }
 
 // finish drops all that waits.
 func (f *fragments) finish() {
 	for p := f.ledger.oldest(); p != nil; p = f.ledger.oldest() {
-		f.discard(p, dropFragment)
+		f.giveUp(p)
 	}
+}
+
+// giveUp drops what waits of a datagram that does not become whole.
+func (f *fragments) giveUp(p *pieces) {
+	why := drop(dropFragment)
+	if p.copies {
+		why = dropFragmentDuplicate
+	}
+	f.discard(p, why)
 }

@@ -175,6 +175,46 @@ func TestANumberUsedAgainIsANewDatagram(t *testing.T) {
 	}
 }
 
+// A duplicate of a fragment that comes when its datagram was complete is dropped
+// by itself, whatever comes under the same number afterwards.
+func TestALateDuplicateCondemnsNoOtherDatagram(t *testing.T) {
+	first := fragmented(udp(t, server4, client4, 53, 40000, large(t, 7, 3000)), 9, 1480)
+	second := fragmented(udp(t, server4, client4, 53, 40001, large(t, 8, 4600)), 9, 1480)
+	longer := fragmented(udp(t, server4, client4, 53, 40001, large(t, 8, 4600)), 9, 800)
+	for _, c := range []struct {
+		name                 string
+		packets              [][]byte
+		messages, duplicates uint64
+	}{
+		{"before the next begins", slices.Concat(first, first[1:2], second), 2, 1},
+		{"two of them", slices.Concat(first, first[2:3], first[1:2], second), 2, 2},
+		{"while the next is on its way", slices.Concat(first, second[:3], first[2:3], second[3:]), 2, 1},
+		{"of another size than the next", slices.Concat(first, first[1:2], longer[:2], first[0:1], longer[2:]), 2, 2},
+		{"and nothing more", slices.Concat(first, first[1:2]), 1, 1},
+		{"all of them, which is the datagram again", slices.Concat(first, first), 2, 0},
+	} {
+		s, got := read(t, pcapFile(t, layers.LinkTypeEthernet, inOrder(c.packets...)...), nil)
+		if s.DNSMessages != c.messages || uint64(len(got)) != c.messages || s.Drops["ip"]["fragment_duplicate"] != c.duplicates || len(s.Drops["ip"]) > 1 {
+			t.Errorf("%s: %d messages, %v; want %d, %d duplicates", c.name, s.DNSMessages, s.Drops, c.messages, c.duplicates)
+		}
+	}
+}
+
+// What is remembered of them has an end, and is of the latest.
+func TestLateDuplicatesAreRememberedWithinABound(t *testing.T) {
+	var packets [][]byte
+	var last [][]byte
+	for i := range 3000 {
+		last = fragmented(udp(t, server4, client4, 53, 40000, large(t, uint16(i), 800)), uint32(i), 256)
+		packets = append(packets, last...)
+	}
+	packets = append(packets, last[1])
+	s, _ := read(t, pcapFile(t, layers.LinkTypeEthernet, inOrder(packets...)...), nil)
+	if s.DNSMessages != 3000 || s.Drops["ip"]["fragment_duplicate"] != 1 {
+		t.Errorf("%+v", s)
+	}
+}
+
 func TestFragmentsWaitByTheTimeOfThePackets(t *testing.T) {
 	parts := fragmented(udp(t, server4, client4, 53, 40000, large(t, 7, 2000)), 9, 1480)
 	for _, c := range []struct {
