@@ -64,3 +64,81 @@ func TestTheBarIsForTerminals(t *testing.T) {
 		}
 	}
 }
+
+// What else is written to the terminal finds the line empty, and the bar comes
+// back below it.
+func TestTheBarMakesRoomForTheLog(t *testing.T) {
+	var b bytes.Buffer
+	now := time.Unix(0, 0)
+	p := newProgress(&b)
+	p.now = func() time.Time { return now }
+	p.begin(strings.NewReader(""), []string{"-"})
+	p.on = true
+	draw := func() string {
+		b.Reset()
+		now = now.Add(2 * time.Second)
+		p.draw()
+		return b.String()
+	}
+	write := func() string {
+		b.Reset()
+		if _, err := p.Write([]byte("a line\n")); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if got, want := write(), "a line\n"; got != want {
+		t.Errorf("%q before there is a bar, want %q", got, want)
+	}
+	if draw() == "" {
+		t.Error("no bar")
+	}
+	if got, want := write(), barWipe+"a line\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := write(), "a line\n"; got != want {
+		t.Errorf("%q where no bar is, want %q", got, want)
+	}
+	if draw() == "" {
+		t.Error("the bar does not come back")
+	}
+	p.end()
+	if got := draw(); got != "" {
+		t.Errorf("a bar after the end: %q", got)
+	}
+}
+
+// Folders have the size of what is read of them, and a file has it too that comes
+// as standard input.
+func TestTheBarKnowsSizes(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "1.pcap"), "12345")
+	writeFile(t, filepath.Join(dir, "2.pcap"), "678")
+	writeFile(t, filepath.Join(dir, ".hidden"), "not read")
+	if err := os.Mkdir(filepath.Join(dir, "below"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(filepath.Join(dir, "1.pcap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	for _, c := range []struct {
+		stdin io.Reader
+		paths []string
+		want  int64
+	}{
+		{r, []string{dir}, 8}, {r, []string{dir, f.Name()}, 13}, {f, []string{dir, "-"}, 13},
+		{r, []string{dir, "-"}, 0}, {r, []string{filepath.Join(dir, "missing")}, 0},
+	} {
+		if got := sizeOf(c.stdin, c.paths); got != c.want {
+			t.Errorf("%q: %d octets, want %d", c.paths, got, c.want)
+		}
+	}
+}

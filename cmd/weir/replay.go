@@ -19,7 +19,7 @@ import (
 
 // replayCmd says what a configuration would have done with past traffic.
 type replayCmd struct {
-	Files         []string     `arg:"" name:"file" help:"Captures (as for sniff), or DNS logs of weir (transactions in any format), Zeek (TSV, JSON) or Suricata (EVE), plain, gzip or zstd, or folders of them; \"-\" is standard input."`
+	Files         []string     `arg:"" name:"file" help:"Captures (as for sniff), or DNS logs of weir (transactions in any format), Zeek (TSV, JSON) or Suricata (EVE), plain, gzip or zstd, or folders of them, in any mix; \"-\" is standard input. What cannot be read is told, and the report is of the rest."`
 	Conf          string       `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
 	Compare       string       `placeholder:"FILE" help:"Another configuration: say what it would have done otherwise."`
 	Model         string       `placeholder:"DIR" help:"Folder of a model that judges instead of the configuration's."`

@@ -27,19 +27,19 @@ import (
 type sniffCmd struct {
 	Read          []string      `short:"r" placeholder:"FILE" sep:"none" help:"Capture to read, or a folder of them: pcap, pcapng, snoop, ERF or frames of dnstap, plain, gzip, zstd or LZ4; \"-\" is standard input; may be repeated. Several are read in the order given, as if they were one."`
 	Input         []string      `arg:"" optional:"" name:"file" help:"The same, without the flag."`
-	Interface     []string      `short:"i" placeholder:"NAME" sep:"none" help:"Interface to read; may be repeated. Overrides capture.live.interfaces."`
+	Interface     []string      `short:"i" placeholder:"NAME" sep:"none" help:"Interface to read, until SIGTERM or SIGINT (Ctrl-C); may be repeated. Overrides capture.live.interfaces."`
 	Dnstap        []string      `placeholder:"ADDR" sep:"none" help:"Take dnstap from resolvers at unix:PATH or tcp:IP:PORT; may be repeated. Overrides capture.dnstap.listen."`
-	Follow        bool          `short:"f" help:"Read the file as it grows, or new files of the folder as they come, until SIGTERM."`
+	Follow        bool          `short:"f" help:"Read the file as it grows, or new files of the folder as they come, until SIGTERM or SIGINT (Ctrl-C)."`
 	Conf          string        `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
 	Transactions  string        `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
 	COF           string        `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
 	Findings      string        `placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers, answers that contradict each other, and what detect.behaviour watches for, and write one JSON line for each; \"-\" is standard output."`
 	Unusual       string        `placeholder:"FILE" help:"Write what is least usual of each day at the end, one JSON object a day; \"-\" is standard output."`
-	Summary       string        `placeholder:"FILE" help:"Write counts of packets, messages and drops as one JSON object; \"-\" is standard output, the default for captures if no other output is asked for."`
+	Summary       string        `placeholder:"FILE" help:"Write counts of packets, messages, drops and lost lines as one JSON object at the end; \"-\" is standard output, the default for captures if no other output is asked for."`
 	Format        encode.Format `default:"native" placeholder:"native|zeek|zeek_json|eve|ecs|ocsf|spot|csv" help:"Form of the transactions."`
 	ClientAddress privacy.Mode  `default:"truncated" placeholder:"truncated|none|hash|ipcrypt|full" help:"How much of clients' addresses transactions and findings hold. The keys of hash and ipcrypt are in privacy.key_file; without it hash has one that is forgotten at the end."`
 	Admin         *string       `placeholder:"ADDR" help:"While it goes on (interfaces, dnstap, --follow): address for metrics and health; empty switches them off. Overrides admin.listen."`
-	State         string        `placeholder:"DIR" help:"While it goes on: state folder. Overrides state_dir."`
+	State         string        `placeholder:"DIR" help:"State folder: of records and of what is known of clients while it goes on, and of the copies of lists that weir serve fetched. Overrides state_dir."`
 }
 
 // Validate checks the flags against each other, for kong.

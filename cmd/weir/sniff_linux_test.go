@@ -159,10 +159,7 @@ remote-control:
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s capture.Summary
-	if err := json.Unmarshal(text, &s); err != nil {
-		t.Fatal(err)
-	}
+	s := summaryIn(t, text)
 	lines := jsonLines[struct {
 		Client, QName string
 		Latency       int64 `json:"latency_us"`
@@ -242,10 +239,7 @@ dnstap:
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s capture.Summary
-	if err := json.Unmarshal(text, &s); err != nil {
-		t.Fatal(err)
-	}
+	s := summaryIn(t, text)
 	if len(lines) == 0 || uint64(len(lines)) != s.Transactions || s.Answered == 0 || s.Packets != s.DNSMessages {
 		t.Errorf("%d lines; %s", len(lines), text)
 	}
