@@ -29,7 +29,7 @@ func (w *FindingWriter) Find(f *detect.Finding) {
 	defer w.mu.Unlock()
 	if line := w.lines.line(f); line != nil {
 		w.out.row(line, 0)
-		_ = w.out.flush() // sticks, and Close says it
+		_ = w.out.flush() // Close says what failed
 	}
 }
 

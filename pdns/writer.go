@@ -2,8 +2,10 @@ package pdns
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 
 	"github.com/weirdns/weir/detect"
@@ -44,15 +46,16 @@ func NewTransactionWriter(w io.Writer, format encode.Format, client *privacy.Gua
 		suffixes = dnsname.DefaultSuffixes()
 	}
 	l := newLines(format, client, suffixes)
-	return &Writer{privacy: client, lines: &l, out: stream{w: w, buf: []byte(format.Header())}}
+	return &Writer{privacy: client, lines: &l, out: stream{w: w, head: []byte(format.Header())}}
 }
 
 // EnrichWith has lines of transactions say what e knows. It is for the time before
 // the first of them.
 func (w *Writer) EnrichWith(e Enricher) { w.context = newContexts(e, w.privacy) }
 
-// Record writes t, or adds it to the sums. After an error of the stream it does
-// nothing but count; Close returns the error.
+// Record writes t, or adds it to the sums. What the stream did not take is lost and
+// counted, and Close returns the first error. After one the stream is tried again
+// with what came later, but not if it took half a line.
 func (w *Writer) Record(t *detect.Transaction) {
 	if w.privacy.Skips(t.Query.Client, t.Query.Name) {
 		return
@@ -83,8 +86,7 @@ func (w *Writer) Record(t *detect.Transaction) {
 // are finished every FlushInterval. An error shows at Close.
 func (w *Writer) Flush() { _ = w.out.flush() }
 
-// Lost is how many lines could not be written: after an error of the stream, those
-// that it did not take whole, and all that came later. Any goroutine may ask.
+// Lost is how many lines could not be written. Any goroutine may ask.
 func (w *Writer) Lost() uint64 { return w.out.lost.Load() }
 
 // Close writes what is left, and returns the first error of all. It does not
@@ -93,51 +95,64 @@ func (w *Writer) Close() error {
 	if w.sums != nil {
 		w.sums.flush(&w.out)
 	}
-	_ = w.out.flush() // sticks in out.err
+	_ = w.out.flush() // failure says it
 	return w.out.failure()
 }
 
-// stream gathers lines for a writer that is believed to block, not to fail:
-// after its first error it takes lines only to count them.
+// stream gathers lines for a writer that is believed to block, not to fail. What it
+// does not take is counted.
 type stream struct {
 	w       io.Writer
+	head    []byte // in front of the first line; nil when it is written
 	buf     []byte
 	pending uint64
 	lost    atomic.Uint64
-	err     error
+	err     error // the first
+	torn    bool  // it ends in half a line: nothing may come behind that
 }
 
 const streamBuffer = 64 << 10
 
 func (s *stream) row(line []byte, _ int64) bool {
-	if s.err != nil {
-		s.lost.Add(1)
-		return true // or the sums would grow for ever
-	}
 	if len(s.buf)+len(line) > streamBuffer {
 		_ = s.flush()
 	}
 	s.buf = append(s.buf, line...)
 	s.pending++
-	return true
+	return true // or the sums would grow for ever
 }
 
+// flush never fails: what is not written is counted, and failure says it.
 func (s *stream) flush() error {
-	if s.err == nil && len(s.buf) > 0 {
-		var n int
-		if n, s.err = s.w.Write(s.buf); s.err != nil {
-			// Of what did not get out some may be a header.
-			s.pending = min(s.pending, uint64(bytes.Count(s.buf[n:], []byte{'\n'})))
-		}
-	}
-	if s.err != nil {
-		s.lost.Add(s.pending)
+	if len(s.buf) > 0 || len(s.head) > 0 {
+		s.write()
 	}
 	s.buf, s.pending = s.buf[:0], 0
-	return s.err
+	return nil
 }
 
-// failure is the first error, with what it cost.
+func (s *stream) write() {
+	if s.torn {
+		s.lost.Add(s.pending)
+		return
+	}
+	out := s.buf
+	if len(s.head) > 0 {
+		out = slices.Concat(s.head, s.buf)
+	}
+	n, err := s.w.Write(out)
+	if n >= len(s.head) {
+		s.head = nil
+	}
+	if err != nil {
+		s.err = cmp.Or(s.err, err)
+		s.torn = n > 0 && (s.head != nil || out[n-1] != '\n')
+		// Of what did not get out some may be the head.
+		s.lost.Add(min(s.pending, uint64(bytes.Count(out[n:], []byte{'\n'}))))
+	}
+}
+
+// failure is the first error, with what all cost.
 func (s *stream) failure() error {
 	if s.err == nil {
 		return nil

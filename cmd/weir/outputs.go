@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,6 +26,7 @@ type outputs struct {
 	log     *zap.Logger  // is told at once of what cannot be written; nil: the end is soon enough
 	none    func()       // is called when none is left that can be written
 	left    atomic.Int32 // how many can be, and what else keeps records
+	waits   bool         // a full disk is waited for: what is read goes on
 }
 
 // output is a file or standard output, under the flag that asked for it. It is
@@ -32,10 +34,14 @@ type outputs struct {
 type output struct {
 	flag, path string
 	to         io.Writer
-	file       io.Closer // nil: standard output
+	file       *os.File  // nil: standard output
+	regular    bool      // file is one, not a device or a pipe
+	made       bool      // there was none before
+	begun      bool      // what was in the file before is gone
+	size       int64     // octets of it that were written
 	lines      heldLines // nil: it is written at the end
 	lost       uint64    // of what is written at the end
-	failed     bool
+	failing    bool
 	of         *outputs
 }
 
@@ -45,14 +51,47 @@ type heldLines interface {
 	Lost() uint64 // for any goroutine
 }
 
-// Write writes, and lets it be known when that fails for the first time.
-func (o *output) Write(b []byte) (int, error) {
-	n, err := o.to.Write(b)
-	if err != nil && !o.failed {
-		o.failed = true
+// Write writes, and lets it be known when that fails for the first time, and when
+// it works again. Of what a disk did not take whole nothing is left in the file.
+func (o *output) Write(b []byte) (n int, err error) {
+	if err = o.begin(); err == nil {
+		n, err = o.to.Write(b)
+	}
+	if err == nil {
+		o.size += int64(n)
+		if o.failing && o.of.log != nil {
+			o.failing = false
+			o.of.log.Info("output can be written again", zap.String("output", o.flag+" "+o.path))
+		}
+		return n, nil
+	}
+	if n > 0 && o.regular && o.takeBack() == nil {
+		n = 0
+	}
+	if !o.failing {
+		o.failing = true
 		o.of.failure(o, err)
 	}
 	return n, err
+}
+
+// begin empties the file: what was in it is lost only when there is something new.
+func (o *output) begin() error {
+	if o.begun || !o.regular {
+		return nil
+	}
+	err := o.file.Truncate(0)
+	o.begun = err == nil
+	return err
+}
+
+// takeBack cuts off what was written of a write that failed.
+func (o *output) takeBack() error {
+	if err := o.file.Truncate(o.size); err != nil {
+		return err
+	}
+	_, err := o.file.Seek(o.size, io.SeekStart)
+	return err
 }
 
 // named says of an error which output it is about.
@@ -63,12 +102,17 @@ func (o *output) named(err error) error {
 	return fmt.Errorf("%s %s: %w", o.flag, o.path, err)
 }
 
-// failure takes note of an output that can no longer be written.
+// failure takes note of an output that cannot be written.
 func (o *outputs) failure(which *output, err error) {
+	waits := o.waits && which.regular
 	if o.log != nil {
-		o.log.Error("output cannot be written: its lines are lost from here on", zap.Error(which.named(err)))
+		say := "output cannot be written: its lines are lost from here on"
+		if waits {
+			say = "output cannot be written: its lines are lost until it can be again"
+		}
+		o.log.Error(say, zap.Error(which.named(err)))
 	}
-	if o.left.Add(-1) == 0 && o.none != nil {
+	if !waits && o.left.Add(-1) == 0 && o.none != nil {
 		o.none()
 	}
 }
@@ -91,20 +135,35 @@ func (s *sharedWriter) flush() {
 	s.mu.Unlock()
 }
 
-// create opens what the flag names.
+// create opens what the flag names. What was in the file stays until something is
+// written, or begin is called: a start that fails must not cost what the last run
+// wrote.
 func (o *outputs) create(flag, path string, stdout io.Writer) (*output, error) {
 	out := &output{flag: flag, path: path, to: stdout, of: o}
 	if path != "-" {
+		path = filepath.Clean(path)
+		_, missing := os.Stat(path)
 		// Transactions say who asked for what: not for everybody to read.
-		f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
+		f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o640)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", flag, err)
 		}
-		out.to, out.file = f, f
+		out.to, out.file, out.made = f, f, errors.Is(missing, fs.ErrNotExist)
+		info, err := f.Stat()
+		out.regular = err == nil && info.Mode().IsRegular()
 	}
 	o.all = append(o.all, out)
 	o.left.Add(1)
 	return out, nil
+}
+
+// begin empties all files.
+func (o *outputs) begin() error {
+	var errs []error
+	for _, out := range o.all {
+		errs = append(errs, out.named(out.begin()))
+	}
+	return errors.Join(errs...)
 }
 
 // writer is w, which writes to out, as a sink.
@@ -156,7 +215,7 @@ func (o *outputs) tend(ctx context.Context) error {
 // finish brings what was held back to the files. Then lost is the whole truth
 // about lines.
 func (o *outputs) finish() error {
-	var errs []error
+	errs := []error{o.begin()}
 	for _, out := range o.all {
 		if out.lines != nil {
 			errs = append(errs, out.named(out.lines.Close()))
@@ -180,12 +239,17 @@ func (o *outputs) lost() map[string]uint64 {
 	return all
 }
 
-// close closes the files. What was not finished before is lost.
+// close closes the files. What was not finished before is lost. A file that was
+// made for nothing goes again.
 func (o *outputs) close() error {
 	var errs []error
 	for _, out := range o.all {
-		if out.file != nil {
-			errs = append(errs, out.named(out.file.Close()))
+		if out.file == nil {
+			continue
+		}
+		errs = append(errs, out.named(out.file.Close()))
+		if out.made && out.regular && !out.begun {
+			errs = append(errs, os.Remove(out.file.Name()))
 		}
 	}
 	return errors.Join(errs...)

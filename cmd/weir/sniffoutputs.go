@@ -95,14 +95,18 @@ func (s *sniffer) account(sum *capture.Summary) {
 	if s.summary != nil {
 		return
 	}
-	dropped := uint64(0)
+	s.log.Info("capture read; --summary says why packets are dropped", zap.Uint64("packets", sum.Packets),
+		zap.Uint64("dns_messages", sum.DNSMessages), zap.Uint64("transactions", sum.Transactions), zap.Uint64("dropped", dropped(sum)))
+}
+
+// dropped is how many packets were, for whatever reason.
+func dropped(sum *capture.Summary) (n uint64) {
 	for _, reasons := range sum.Drops {
-		for _, n := range reasons {
-			dropped += n
+		for _, of := range reasons {
+			n += of
 		}
 	}
-	s.log.Info("capture read; --summary says why packets are dropped", zap.Uint64("packets", sum.Packets),
-		zap.Uint64("dns_messages", sum.DNSMessages), zap.Uint64("transactions", sum.Transactions), zap.Uint64("dropped", dropped))
+	return n
 }
 
 // summarize writes the ranking and the summary where they are asked for, after

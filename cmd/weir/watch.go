@@ -23,7 +23,7 @@ import (
 // drops its privileges, and it reads nothing before that.
 func (s *sniffer) watch(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.open.close()) }()
-	s.open.log = s.log
+	s.open.log, s.open.waits = s.log, true
 	sinks, err := s.outputs()
 	if err != nil {
 		return err
@@ -80,6 +80,11 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 		admin.Close()
 		return exitWith(exitBind, fmt.Errorf("dropping capabilities: %w", err))
 	}
+	if err := s.open.begin(); err != nil {
+		front.close()
+		admin.Close()
+		return err
+	}
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
@@ -89,8 +94,12 @@ func (s *sniffer) watch(ctx context.Context) (err error) {
 	err = runStages(ctx, []task{{"capture", front.run}, {"admin", admin.Run}, {"lists", s.detection.lists.Run},
 		{"reload", func(ctx context.Context) error { return reloads.run(ctx, hup, s.reload) }}}, back)
 	sum := reader.Summary()
-	s.log.Info("weir stopped", zap.Uint64("packets", sum.Packets),
-		zap.Uint64("dns_messages", sum.DNSMessages), zap.Uint64("transactions", sum.Transactions), zap.Error(err))
+	say := s.log.Info
+	if len(sum.Drops["kernel"]) > 0 {
+		say = s.log.Warn
+	}
+	say("weir stopped", zap.Uint64("packets", sum.Packets), zap.Uint64("dns_messages", sum.DNSMessages), zap.Uint64("transactions", sum.Transactions),
+		zap.Uint64("dropped", dropped(&sum)), zap.Uint64("dropped_by_kernel", sum.Drops["kernel"]["ring_full"]), zap.Error(err))
 	return errors.Join(err, s.summarize(reader))
 }
 
