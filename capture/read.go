@@ -97,14 +97,19 @@ func (c *Capture) open(path string) (io.ReadCloser, error) {
 }
 
 // Read reads a capture from r: pcap or pcapng in either byte order, snoop, ERF,
-// frames of dnstap, or one of them in gzip, zstd or LZ4, by magic number. At its end, and at an error, queries that
-// still wait are unanswered. A capture that ends inside of a packet, as one
-// does whose writer was stopped, is no error: what is missing counts as one
-// packet, dropped. Read returns between two packets when ctx ends; it cannot
-// end a wait for r.
+// frames of dnstap, or one of them in gzip, zstd or LZ4, by magic number. At its
+// end, and at an error, queries that still wait are unanswered. A capture that ends
+// inside of a packet, as one does whose writer was stopped, is no error: what is
+// missing counts as one packet, dropped. Read returns between two packets when ctx
+// ends; it cannot end a wait for r.
 func (c *Capture) Read(ctx context.Context, r io.Reader) error {
+	return c.ReadNamed(ctx, "input", r)
+}
+
+// ReadNamed is Read, with a name of r for errors and the log.
+func (c *Capture) ReadNamed(ctx context.Context, name string, r io.Reader) error {
 	defer c.first().finish()
-	return c.read(ctx, "input", r)
+	return c.read(ctx, name, r)
 }
 
 func (c *Capture) read(ctx context.Context, name string, r io.Reader) error {

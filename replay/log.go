@@ -16,7 +16,7 @@ import (
 )
 
 // ErrFormat means that a file is no log that is known.
-var ErrFormat = errors.New("no DNS log that is known: neither transactions of weir in any of their formats nor Zeek's dns.log nor Suricata's EVE")
+var ErrFormat = errors.New("no DNS log that is known: neither transactions of weir in any of their formats (native, zeek, eve, ecs, ocsf, spot, csv) nor Zeek's dns.log nor Suricata's EVE")
 
 // ErrSums means that a file is passive DNS, which does not say who asked when.
 var ErrSums = errors.New("passive DNS (COF) is sums of answers and has no queries: transactions are needed")

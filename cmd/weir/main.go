@@ -42,6 +42,15 @@ func exitWith(code int, err error) error {
 	return &exitError{code, err}
 }
 
+// prefixed says of an error which flag it came by, and keeps its exit code.
+func prefixed(flag string, err error) error {
+	var coded *exitError
+	if errors.As(err, &coded) {
+		return exitWith(coded.code, fmt.Errorf("%s: %w", flag, coded.err))
+	}
+	return fmt.Errorf("%s: %w", flag, err)
+}
+
 // commands is the command line.
 type commands struct {
 	Serve       serveCmd       `cmd:"" help:"Resolve: forward DNS, judge every name, record, and sinkhole what policy says."`

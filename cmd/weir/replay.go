@@ -77,7 +77,10 @@ func (c *replayCmd) Run(std stdio) error {
 	r := &replayer{cmd: c, first: first}
 	if c.Compare != "" || c.CompareModel != "" {
 		if r.second, _, err = c.judge(cmp.Or(c.Compare, c.Conf), c.CompareModel); err != nil {
-			return err
+			if c.CompareModel != "" {
+				return prefixed("--compare-model", err)
+			}
+			return prefixed("--compare", err)
 		}
 		r.difference = replay.NewDifference()
 	}

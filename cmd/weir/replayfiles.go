@@ -119,11 +119,7 @@ func (r *replayer) read(ctx context.Context, path string) error {
 			return fmt.Errorf("%s: %w", name, replay.ErrEmpty)
 		}
 		r.anyCapture = true
-		err := r.captures.Read(ctx, b)
-		var at *capture.FileError
-		if errors.As(err, &at) {
-			at.File = name
-		}
+		err := r.captures.ReadNamed(ctx, name, b)
 		if errors.Is(err, capture.ErrFormat) {
 			err = fmt.Errorf("%w, and no log", err)
 		}
