@@ -101,7 +101,7 @@ func TestWatchedFile(t *testing.T) {
 	}
 	put(watched{Until: time.Now().Add(-time.Hour), Gaps: make([]gap, maxGaps)})
 	k, length := open()
-	if len(k.gaps) != maxGaps || k.gaps[maxGaps-1] != *k.before || !k.before.Killed || length < 3600 || length > 7200 {
+	if len(k.gaps) != maxGaps || k.gaps[maxGaps-1] != *k.before || !k.before.Killed || length < 3599 || length > 7200 {
 		t.Errorf("%d gaps, the last %+v, of %v s", len(k.gaps), k.before, length)
 	}
 	put(watched{Until: time.Now().Add(time.Hour), Ended: true})
