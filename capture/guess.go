@@ -27,8 +27,9 @@ func (d *decoder) elsewhere(from, to uint16, b []byte, length int) likeness {
 // is for certain if it is a query or a response with one question, of a known
 // class, flags that go together, and as many records as there is room for, unless
 // it says itself that some were left out. They may be broken or, as length says,
-// cut off by the capture; so may the question, which then names nothing. One question in a header whose rest is odd is
-// doubtful: other protocols have such octets too.
+// cut off by the capture; so may the question, which then names nothing. One
+// question in a header whose rest is odd is doubtful: other protocols have such
+// octets too.
 func like(b []byte, length int, name *[dnsname.MaxWire]byte) likeness {
 	const reserved, maxRecords, leastQuestion, leastRecord, noType = 0x0040, 128, 5, 11, 0
 	if len(b) <= headerSize {
