@@ -36,7 +36,7 @@ func (r *Report) Text(out io.Writer) error {
 	if r.Overflow > 0 {
 		fmt.Fprintf(w, "overflow\t%d\tthings were not told apart: figures by name, domain or client are too low\n", r.Overflow)
 	}
-	rows(w, "list\tblocked\talerted\thits", r.Lists, func(c *ListCount) string { return fmt.Sprintf("%d\t%d\t%d", c.Blocked, c.Alerted, c.Hits) }, nil)
+	rows(w, "list\tblocked\talerted\thits", r.Lists, func(c *ListCount) string { return fmt.Sprintf("%d\t%d\t%d", c.Blocked, c.Alerted, c.Hits) }, func(c *ListCount) uint64 { return c.Hits })
 	rows(w, "origin\tblocked\talerted", r.Origins, (*Count).text, nil)
 	rows(w, "day\tblocked\talerted\tqueries", r.Days, func(c *DayCount) string { return fmt.Sprintf("%d\t%d\t%d", c.Blocked, c.Alerted, c.Queries) }, nil)
 	rows(w, "client\tblocked\talerted", r.Clients, (*Count).text, (*Count).sum)

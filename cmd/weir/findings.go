@@ -74,6 +74,22 @@ func (f *findings) keep(cfg *config, log *zap.Logger, reg prometheus.Registerer)
 	}
 }
 
+// told is how many findings were, by kind; nil if there are none.
+func (f *findings) told() map[string]uint64 {
+	var told map[string]uint64
+	for k := range detect.FindingKinds {
+		n := f.all.Told(k)
+		if n == 0 {
+			continue
+		}
+		if told == nil {
+			told = map[string]uint64{}
+		}
+		told[k.String()] = n
+	}
+	return told
+}
+
 // reload takes what of a new configuration needs no start.
 func (f *findings) reload(cfg *config) {
 	f.all.SetMutes(cfg.Detect.Behaviour.Mute)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 
 	"github.com/alecthomas/kong"
@@ -103,6 +104,7 @@ func run(args []string, std stdio) int {
 		kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Bind(std),
+		kong.NamedMapper("once", kong.MapperFunc(once)),
 	)
 	if err != nil {
 		fmt.Fprintln(std.err, "weir:", err)
@@ -144,6 +146,19 @@ func run(args []string, std stdio) int {
 		return coded.code
 	}
 	return exitOK
+}
+
+// once reads a flag that names one thing: given twice, one of the two would be
+// missing without a word.
+func once(ctx *kong.DecodeContext, target reflect.Value) error {
+	before := target.String()
+	if err := ctx.Scan.PopValueInto("file", target.Addr().Interface()); err != nil {
+		return err
+	}
+	if before != "" {
+		return fmt.Errorf("given twice, as %s and as %s", before, target)
+	}
+	return nil
 }
 
 // helpFor says where to read about what args got wrong: at the command that they

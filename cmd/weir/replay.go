@@ -145,6 +145,9 @@ func (c *replayCmd) judge(conf, model string) (*judge, *config, error) {
 		return nil, nil, err
 	}
 	j := &judge{name: cmp.Or(conf, "the defaults"), detection: d, report: replay.NewReport(guard.Text)}
+	for i := range cfg.Lists { // one that was never hit was there, too
+		j.report.Lists[cfg.Lists[i].Name] = new(replay.ListCount)
+	}
 	if m := d.models.live; m != nil {
 		j.name += fmt.Sprintf(", model %s %s", m.Info().Name, m.Info().Version)
 	}

@@ -31,11 +31,11 @@ type sniffCmd struct {
 	Dnstap        []string      `placeholder:"ADDR" sep:"none" help:"Take dnstap from resolvers at unix:PATH or tcp:IP:PORT; may be repeated. Overrides capture.dnstap.listen."`
 	Follow        bool          `short:"f" help:"Read the file as it grows, or new files of the folder as they come, until SIGTERM or SIGINT (Ctrl-C)."`
 	Conf          string        `short:"c" name:"config" placeholder:"FILE" help:"Configuration whose lists, model and policy judge."`
-	Transactions  string        `placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
-	COF           string        `name:"cof" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
-	Findings      string        `placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers, answers that contradict each other, and what detect.behaviour watches for, and write one JSON line for each; \"-\" is standard output."`
-	Unusual       string        `placeholder:"FILE" help:"Write what is least usual of each day at the end, one JSON object a day; \"-\" is standard output."`
-	Summary       string        `placeholder:"FILE" help:"Write counts of packets, messages, drops and lost lines as one JSON object at the end; \"-\" is standard output, the default for captures if no other output is asked for."`
+	Transactions  string        `type:"once" placeholder:"FILE" help:"Write one JSON line for each query and its outcome; \"-\" is standard output."`
+	COF           string        `name:"cof" type:"once" placeholder:"FILE" help:"Write passive DNS lines in the Common Output Format; \"-\" is standard output."`
+	Findings      string        `type:"once" placeholder:"FILE" help:"Look for encrypted DNS, bypassed resolvers, answers that contradict each other, and what detect.behaviour watches for, and write one JSON line for each; \"-\" is standard output."`
+	Unusual       string        `type:"once" placeholder:"FILE" help:"Write what is least usual of each day at the end, one JSON object a day; \"-\" is standard output."`
+	Summary       string        `type:"once" placeholder:"FILE" help:"Write counts of packets, messages, drops and lost lines as one JSON object at the end; \"-\" is standard output, the default for captures if no other output is asked for."`
 	Format        encode.Format `default:"native" placeholder:"native|zeek|zeek_json|eve|ecs|ocsf|spot|csv" help:"Form of the transactions."`
 	ClientAddress privacy.Mode  `default:"truncated" placeholder:"truncated|none|hash|ipcrypt|full" help:"How much of clients' addresses transactions and findings hold. The keys of hash and ipcrypt are in privacy.key_file; without it hash has one that is forgotten at the end."`
 	Admin         *string       `placeholder:"ADDR" help:"While it goes on (interfaces, dnstap, --follow): address for metrics and health; empty switches them off. Overrides admin.listen."`

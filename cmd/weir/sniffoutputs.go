@@ -122,6 +122,9 @@ func (s *sniffer) summarize(c *capture.Capture) error {
 		return errors.Join(errs...)
 	}
 	sum := c.Summary()
+	if s.findings != nil { // those of behaviour, too, and none that is muted
+		sum.Findings = s.findings.told()
+	}
 	if lost := s.open.lost(); len(lost) > 0 {
 		sum.Drops["sink"] = lost
 	}
