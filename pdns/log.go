@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"time"
@@ -145,10 +146,9 @@ func (l *rotatingLog) tryWrite() error {
 	}
 	n, err := l.f.Write(out)
 	if err == nil && n < len(out) {
-		err = errors.New("short write")
+		err = fmt.Errorf("write %s: %w", l.path(), io.ErrShortWrite)
 	}
-	if err != nil {
-		err = fmt.Errorf("write %s: %w", l.path(), err)
+	if err != nil { // it names the file
 		if cut := l.f.Truncate(l.size); cut != nil {
 			// Nothing may be written behind what stands there now. The next try
 			// opens the file anew and cuts it first.
