@@ -131,7 +131,7 @@ func (k *watchedKeeper) run(ctx context.Context) error {
 		}
 		return k.write(data)
 	}
-	if err := save(); err != nil { // before the first packet: else a crash now is no gap
+	if err := save(); err != nil { // at once: else a crash within seconds would be no gap
 		k.failures.Inc()
 		k.log.Warn(k.what+" not written", zap.Error(err))
 	}
