@@ -65,6 +65,23 @@ func (s System) holders(port uint16) ([]holder, error) {
 	return out, nil
 }
 
+// portReads is how often the tables are read before an address is called free: the
+// kernel hands them out in pieces, and while other sockets come and go between two,
+// one that stays may be missing.
+const portReads = 3
+
+// holdersOf are the sockets on the port of want, some of which take its address
+// unless it is free.
+func (s System) holdersOf(want netip.AddrPort) (all []holder, err error) {
+	for range portReads {
+		all, err = s.holders(want.Port())
+		if err != nil || slices.ContainsFunc(all, func(h holder) bool { return overlap(h.addr, want) }) {
+			break
+		}
+	}
+	return all, err
+}
+
 // procAddr reads an address of these tables: words of the machine's order in hex.
 func procAddr(text string) (netip.AddrPort, bool) {
 	host, port, ok := strings.Cut(text, ":")
@@ -111,7 +128,7 @@ func (s System) Ports(listen []netip.AddrPort, own int) (out []Result) {
 			continue
 		}
 		check := "port " + want.String()
-		all, err := s.holders(want.Port())
+		all, err := s.holdersOf(want)
 		if err != nil {
 			out = append(out, result(check, Skip, "", "who holds it cannot be seen: %v", err))
 			continue
